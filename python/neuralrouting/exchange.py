@@ -1,0 +1,89 @@
+"""Every value that flows through one request, in the order in which it becomes known."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from neuralrouting.catalog import Deployment
+
+JsonObject = dict[str, Any]
+"""A JSON object at the rim, before it is turned into a type."""
+
+Mode = Literal["auto", "cost", "quality", "speed"]
+CacheOutcome = Literal["exact", "miss", "bypass"]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: made from an API key, before the body is read.
+
+    `live` is false for `nr_test_` keys, which only reach simulated and local models.
+    """
+
+    account_id: str
+    key_id: str
+    live: bool
+
+
+class Hints(msgspec.Struct, frozen=True):
+    """What the request's headers ask for, beside its body."""
+
+    endpoint: str
+    model: str | None = None
+    routing_mode: str | None = None
+    read_cache: bool = True
+    write_cache: bool = True
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What routing decided: candidates in the order in which they are tried, and why."""
+
+    mode: Mode
+    rule: str
+    candidates: tuple[Deployment, ...]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one answer. `prompt_tokens` includes cached ones, `completion_tokens` reasoning ones.
+
+    `source`: `provider` as told, `estimated` where it told none, `capped` where what it told is absurd.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    source: Literal["provider", "estimated", "capped"] = "provider"
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One call of one provider, as recorded in the request's row. `outcome` is `ok` or an error code."""
+
+    deployment: str
+    provider: str
+    outcome: str
+    latency_us: int
+    ttft_us: int | None = None
+    provider_status: int | None = None
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """Money of one request in nano-dollars. None means unpriced: never shown, summed or stored as zero."""
+
+    cost_nanousd: int | None
+    baseline_nanousd: int | None
+    price_version: str
+
+    @property
+    def saved_nanousd(self) -> int | None:
+        """Baseline minus cost; negative when the answer cost more than the baseline would have."""
+        if self.cost_nanousd is None or self.baseline_nanousd is None:
+            return None
+        return self.baseline_nanousd - self.cost_nanousd
+
+    @property
+    def savings_percentage(self) -> float | None:
+        """Saved share of the baseline in percent, two decimals; None where there is nothing to compare with."""
+        if self.saved_nanousd is None or not self.baseline_nanousd:
+            return None
+        return round(100 * self.saved_nanousd / self.baseline_nanousd, 2)

@@ -1,0 +1,1 @@
+"""The layers of the product, one file each; none imports another."""

@@ -1,0 +1,80 @@
+"""The port every provider implements: one call, as a whole answer or as batches of chunks."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+import msgspec
+
+from neuralrouting.catalog import Deployment
+from neuralrouting.engine import Inspection
+from neuralrouting.exchange import JsonObject, Usage
+
+MAX_TOKENS_BOUND = 100_000_000
+"""A token count above this is a lie: a hundred times the largest context on the market."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One attempt. `deadline_s` is on the event loop's clock and covers the whole attempt."""
+
+    deployment: Deployment
+    inspection: Inspection
+    deadline_s: float
+    request_id: str
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """A whole answer: `body` is an OpenAI `chat.completion` as bytes, `data` the same, parsed."""
+
+    body: bytes
+    data: JsonObject
+
+
+class Provider(Protocol):
+    """One way to reach models.
+
+    Both methods raise a subclass of `errors.UpstreamError` and nothing else; closing the generator or
+    cancelling the call closes the connection to the provider.
+    """
+
+    name: str
+    simulated: bool
+
+    async def complete(self, call: Call) -> Completion:
+        """Return the whole answer in OpenAI's shape."""
+        ...
+
+    def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
+        """Yield OpenAI `chat.completion.chunk` objects, as many at a time as one read brought.
+
+        The generator ends normally only after the provider's own end mark; a stream that stops before it
+        raises `UpstreamInterrupted`. Usage is always asked for and comes in a chunk with `choices: []`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close pooled connections."""
+        ...
+
+
+def usage_of(data: JsonObject) -> Usage | None:
+    """Read OpenAI's `usage` object; None where it is missing. Absurd figures are clamped and marked `capped`."""
+    raw = data.get("usage")
+    if not isinstance(raw, dict):
+        return None
+    prompt, completion = raw.get("prompt_tokens"), raw.get("completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    prompt_details = raw.get("prompt_tokens_details") or {}
+    completion_details = raw.get("completion_tokens_details") or {}
+    told = (
+        prompt,
+        completion,
+        prompt_details.get("cached_tokens") or 0,
+        prompt_details.get("cache_write_tokens") or 0,
+        completion_details.get("reasoning_tokens") or 0,
+    )
+    sane = [n if type(n) is int and 0 <= n <= MAX_TOKENS_BOUND else 0 for n in told]
+    sane[2] = min(sane[2], sane[0])
+    sane[3] = min(sane[3], sane[0] - sane[2])
+    sane[4] = min(sane[4], sane[1])
+    return Usage(*sane, source="provider" if tuple(sane) == told else "capped")

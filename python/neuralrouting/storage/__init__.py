@@ -1,0 +1,1 @@
+"""Where rows live: SQLite or PostgreSQL, one set of numbered migrations each."""
