@@ -5,11 +5,12 @@ from neuralrouting._core import (  # noqa: TID251  the one door
     Engine,
     Inspection,
     RejectedBody,
+    __version__,
     estimate_tokens,
 )
 from neuralrouting.errors import BodyTooLarge, InvalidField, MalformedBody, RequestError
 
-__all__ = ["CachedReply", "Engine", "Inspection", "RejectedBody", "estimate_tokens", "rejection"]
+__all__ = ["CachedReply", "Engine", "Inspection", "RejectedBody", "estimate_tokens", "rejection", "version"]
 
 
 def rejection(error: RejectedBody) -> RequestError:
@@ -17,3 +18,8 @@ def rejection(error: RejectedBody) -> RequestError:
     status, code, message, param = error.args
     kind = {413: BodyTooLarge, 422: InvalidField}.get(status, MalformedBody)
     return kind(message, code=code, param=param)
+
+
+def version() -> str:
+    """The version of the package, which is that of the native module."""
+    return __version__

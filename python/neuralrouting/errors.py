@@ -150,7 +150,8 @@ class Unavailable(NeuralRoutingError):
 class UpstreamError(NeuralRoutingError):
     """A provider failed.
 
-    `failover`: may the next capable model be tried? `cooldown_s`: how long to prefer others afterwards.
+    `failover`: may the next capable model be tried? `retry`: may the same one, when there is no other?
+    `cooldown_s`: how long to prefer others afterwards.
     `provider_status`: the status the provider answered with, where it answered at all.
     """
 
@@ -158,6 +159,7 @@ class UpstreamError(NeuralRoutingError):
     type = "api_error"
     code = "upstream_error"
     failover: ClassVar[bool] = True
+    retry: ClassVar[bool] = True
     cooldown_s: ClassVar[float] = 5.0
     provider_status: int | None = None
 
@@ -166,6 +168,7 @@ class UpstreamUnreachable(UpstreamError):
     """Refused, reset, name not found, TLS handshake failed."""
 
     code = "upstream_unreachable"
+    retry = False
 
 
 class UpstreamTimeout(UpstreamError):
@@ -173,12 +176,14 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
+    retry = False
 
 
 class UpstreamBadResponse(UpstreamError):
     """An answer that is not what the protocol says: HTML, broken JSON, an error inside a 200."""
 
     code = "upstream_bad_response"
+    retry = False
 
 
 class UpstreamInterrupted(UpstreamError):
@@ -186,12 +191,14 @@ class UpstreamInterrupted(UpstreamError):
 
     code = "upstream_interrupted"
     failover = False
+    retry = False
 
 
 class UpstreamAuth(UpstreamError):
     """The provider refuses the operator's key or its balance."""
 
     code = "provider_auth"
+    retry = False
     cooldown_s = 600.0
 
 
@@ -217,6 +224,7 @@ class UpstreamRefused(UpstreamError):
     type = "invalid_request_error"
     code = "content_filter"
     failover = False
+    retry = False
     cooldown_s = 0.0
 
 
@@ -227,4 +235,5 @@ class UpstreamRejected(UpstreamError):
     type = "invalid_request_error"
     code = "upstream_rejected"
     failover = False
+    retry = False
     cooldown_s = 0.0

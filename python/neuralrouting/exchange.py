@@ -32,6 +32,8 @@ class Hints(msgspec.Struct, frozen=True):
     routing_mode: str | None = None
     read_cache: bool = True
     write_cache: bool = True
+    end_user: str | None = None
+    feature: str | None = None
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -87,3 +89,63 @@ class Bill(msgspec.Struct, frozen=True):
         if self.saved_nanousd is None or not self.baseline_nanousd:
             return None
         return round(100 * self.saved_nanousd / self.baseline_nanousd, 2)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One request at the door. `started_ns` is on the monotonic clock, `created_ms` is Unix time."""
+
+    request_id: str
+    caller: Caller
+    hints: Hints
+    started_ns: int
+    created_ms: int
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What an answer tells about itself: the same in headers, body fields, billing event and request row."""
+
+    request_id: str
+    deployment: Deployment
+    cache: CacheOutcome
+    usage: Usage
+    bill: Bill
+    overhead_us: int
+
+    @property
+    def model_used(self) -> str:
+        """The model that answered; a simulated one is never called by the bare name of a real one."""
+        return self.deployment.id if self.deployment.simulated else self.deployment.model
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A finished request, whatever became of it: what the recorder writes down. `facts` is None when it failed."""
+
+    arrival: Arrival
+    requested_model: str | None
+    end_user: str | None
+    session_id: str | None
+    feature: str | None
+    stream: bool
+    route: Route | None
+    attempts: tuple[Attempt, ...]
+    facts: Facts | None
+    status: int
+    error_code: str | None
+    latency_us: int
+    ttft_us: int | None = None
+    request_body: bytes | None = None
+    response_body: bytes | None = None
+
+
+class CacheEntry(msgspec.Struct, frozen=True):
+    """One stored answer: `body` is a `chat.completion` without id and time; times are Unix milliseconds."""
+
+    key: bytes
+    account_id: str
+    body: bytes
+    deployment: str
+    simulated: bool
+    prompt_tokens: int
+    completion_tokens: int
+    stored_ms: int
+    expires_ms: int

@@ -64,17 +64,21 @@ def usage_of(data: JsonObject) -> Usage | None:
     prompt, completion = raw.get("prompt_tokens"), raw.get("completion_tokens")
     if prompt is None or completion is None:
         return None
-    prompt_details = raw.get("prompt_tokens_details") or {}
-    completion_details = raw.get("completion_tokens_details") or {}
+    read, wrote = _details(raw, "prompt_tokens_details"), _details(raw, "completion_tokens_details")
     told = (
         prompt,
         completion,
-        prompt_details.get("cached_tokens") or 0,
-        prompt_details.get("cache_write_tokens") or 0,
-        completion_details.get("reasoning_tokens") or 0,
+        read.get("cached_tokens") or 0,
+        read.get("cache_write_tokens") or 0,
+        wrote.get("reasoning_tokens") or 0,
     )
     sane = [n if type(n) is int and 0 <= n <= MAX_TOKENS_BOUND else 0 for n in told]
     sane[2] = min(sane[2], sane[0])
     sane[3] = min(sane[3], sane[0] - sane[2])
     sane[4] = min(sane[4], sane[1])
     return Usage(*sane, source="provider" if tuple(sane) == told else "capped")
+
+
+def _details(usage: JsonObject, name: str) -> JsonObject:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}

@@ -1,4 +1,4 @@
-"""Models, tiers, prices (dated, with source) and capabilities."""
+"""The values of the catalog: what a deployment is, costs and can do."""
 
 from typing import Literal
 
@@ -8,9 +8,10 @@ Tier = Literal["economy", "medium", "premium", "fast"]
 
 
 class Price(msgspec.Struct, frozen=True):
-    """Money per token in pico-dollars ($1 per million tokens = 1,000,000), so that every list price is an integer.
+    """Money per token in pico-dollars ($1 per million tokens = 1,000,000): every list price is an integer.
 
-    `steps`: prices that replace these from a prompt size on: (from_prompt_tokens, input, cached, write, output).
+    `steps`: prices that replace these from a prompt size on:
+    (from_prompt_tokens, input, cached, write, output).
     """
 
     input_picousd: int

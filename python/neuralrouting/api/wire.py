@@ -1,0 +1,141 @@
+"""Facts as bytes: the same figures in headers, in extra fields of a body and in the billing event."""
+
+import orjson
+
+from neuralrouting.catalog import Deployment
+from neuralrouting.errors import NeuralRoutingError
+from neuralrouting.exchange import CacheOutcome, Facts, JsonObject, Usage
+
+Header = tuple[bytes, bytes]
+JSON_TYPE: Header = (b"content-type", b"application/json")
+EVENT_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+DONE = b"data: [DONE]\n\n"
+
+
+def usd(nanousd: int | None) -> float | None:
+    """Nano-dollars as dollars; None (unpriced) stays None."""
+    return None if nanousd is None else nanousd / 1_000_000_000
+
+
+def request_headers(request_id: str) -> list[Header]:
+    """What every response carries, errors included."""
+    value = request_id.encode()
+    return [(b"x-nr-request-id", value), (b"x-request-id", value)]
+
+
+def served_headers(deployment: Deployment, cache: CacheOutcome, overhead_us: int) -> list[Header]:
+    """What is known as soon as somebody answers."""
+    model = deployment.id if deployment.simulated else deployment.model
+    headers = [
+        (b"x-nr-model", _printable(model)),
+        (b"x-nr-provider", _printable(deployment.provider)),
+        (b"x-nr-cache", cache.encode()),
+        (b"x-nr-overhead-ms", b"%.3f" % (overhead_us / 1000)),
+    ]
+    if deployment.simulated:
+        headers.append((b"x-nr-simulated", b"true"))
+    return headers
+
+
+def money_headers(facts: Facts) -> list[Header]:
+    """What is known once the usage is."""
+    bill = facts.bill
+    return [(b"x-nr-cost-usd", _decimal(bill.cost_nanousd)), (b"x-nr-saved-usd", _decimal(bill.saved_nanousd))]
+
+
+def extra_fields(facts: Facts) -> JsonObject:
+    """Top-level fields beside OpenAI's own."""
+    bill = facts.bill
+    fields: JsonObject = {
+        "model_used": facts.model_used,
+        **cache_fields(facts),
+        "business_metrics": {
+            "cost_usd": usd(bill.cost_nanousd),
+            "estimated_gpt4_cost": usd(bill.baseline_nanousd),
+            "savings_percentage": bill.savings_percentage,
+        },
+        "request_id": facts.request_id,
+    }
+    if facts.deployment.simulated:
+        fields["simulated"] = True
+    return fields
+
+
+def cache_fields(facts: Facts) -> JsonObject:
+    """How the cache took part; the similarity is told on hits only."""
+    hit = facts.cache == "exact"
+    return {"cache_hit": hit, "cache_exact": hit, **({"cache_similarity": 1.0} if hit else {})}
+
+
+def billing(facts: Facts, usage: JsonObject) -> JsonObject:
+    """The last event of `/v1/dispatch/stream` before `[DONE]`."""
+    bill = facts.bill
+    fields: JsonObject = {
+        "object": "nr.billing",
+        "model_used": facts.model_used,
+        "financials": {
+            "billed_price": usd(bill.cost_nanousd),
+            "provider_cost": usd(bill.cost_nanousd),
+            "estimated_gpt4_cost": usd(bill.baseline_nanousd),
+            "savings": usd(bill.saved_nanousd),
+            "savings_percentage": bill.savings_percentage,
+        },
+        "usage": usage,
+        **cache_fields(facts),
+        "request_id": facts.request_id,
+    }
+    if facts.deployment.simulated:
+        fields["simulated"] = True
+    return fields
+
+
+def usage_fields(usage: Usage) -> JsonObject:
+    """Usage in OpenAI's shape."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def with_fields(body: bytes, fields: JsonObject) -> bytes:
+    """Add top-level fields to a JSON object without touching its bytes, unless a field is there already."""
+    body = body.rstrip()
+    if b'"model_used"' in body or len(body) <= 2:
+        return orjson.dumps(orjson.loads(body) | fields)
+    return b"%b,%b" % (body[:-1], orjson.dumps(fields)[1:])
+
+
+def event(data: JsonObject) -> bytes:
+    """One server-sent event."""
+    return b"data: %b\n\n" % orjson.dumps(data)
+
+
+def error_headers(error: NeuralRoutingError) -> list[Header]:
+    """Retry hints that the official clients obey."""
+    if error.retry_after_s is None:
+        return []
+    return [(b"retry-after", b"%d" % max(1, round(error.retry_after_s)))]
+
+
+def _printable(text: str) -> bytes:
+    """A header value from catalog data; what is not printable ASCII would break the response."""
+    return text.encode("ascii", "replace")[:256]
+
+
+def _decimal(nanousd: int | None) -> bytes:
+    if nanousd is None:
+        return b"unpriced"
+    sign = b"-" if nanousd < 0 else b""
+    return b"%b%d.%09d" % (sign, *divmod(abs(nanousd), 1_000_000_000))
+
+
+def per_mtok(picousd: int) -> float:
+    """A list price in dollars per million tokens."""
+    return picousd / 1_000_000

@@ -1,0 +1,191 @@
+"""The composition root: configuration in, ASGI application out; the only place where all parts meet."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from neuralrouting.accounts.keys import KeyRing
+from neuralrouting.api import answers, schema
+from neuralrouting.api.door import Door
+from neuralrouting.api.edge import Edge
+from neuralrouting.api.health import Health
+from neuralrouting.api.hot import ChatCompletions, Dispatch, DispatchStream
+from neuralrouting.api.models import Models
+from neuralrouting.catalog import Catalog, build_catalog
+from neuralrouting.config import Config, load, resolved_providers
+from neuralrouting.engine import Engine, version
+from neuralrouting.errors import NeuralRoutingError
+from neuralrouting.layers.cache import remember
+from neuralrouting.pipeline import Pipeline
+from neuralrouting.providers.anthropic import AnthropicProvider
+from neuralrouting.providers.base import Provider
+from neuralrouting.providers.dispatcher import Dispatcher
+from neuralrouting.providers.http import HttpClient
+from neuralrouting.providers.openai import OpenAIProvider, Quirks
+from neuralrouting.providers.simulated import SimulatedProvider
+from neuralrouting.providers.speeds import Speeds
+from neuralrouting.storage.database import Database, open_database
+from neuralrouting.storage.entries import EntryRows
+from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.recorder import Recorder
+from neuralrouting.storage.writer import Writer
+
+LOCAL_VARIABLE = "NEURALROUTING_LOCAL"
+"""Set by `serve` for its workers: name and address of the local model, as JSON."""
+ENTRY_POLL_S = 1.0
+"""How often a worker looks for answers that other workers have stored."""
+
+log = logging.getLogger("neuralrouting.app")
+
+
+def create() -> "Application":
+    """Build the application of one worker from the environment; what Granian calls."""
+    return Application(load(None, os.environ), os.environ)
+
+
+class Application:
+    """The ASGI application. Everything that needs a loop is opened at start-up and closed at shutdown."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._edge: Edge | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._edge is not None:
+            await self._edge(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with gateway(self._config, self._environ) as self._edge:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except NeuralRoutingError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[Edge, None]:
+    """Open every part of one worker and wire them; closes them in the opposite order, rows written first."""
+    async with AsyncExitStack() as stack:
+        database = await open_database(config.database_url, Path(config.data_dir))
+        stack.push_async_callback(database.close)
+        writer = Writer(database)
+        writer.start()
+        stack.push_async_callback(writer.close)
+        ring = KeyRing(KeyRows(database))
+        await ring.start()
+        stack.push_async_callback(ring.close)
+        http = HttpClient(
+            connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
+        )
+        stack.push_async_callback(http.close)
+        local = _local(environ)
+        providers = _providers(config, environ, http, local)
+        catalog = build_catalog(config, providers.keys(), local["name"] if local else None)
+        engine = Engine(
+            cache_bytes=config.cache.memory_mb * 1024 * 1024, cache_ttl_s=int(config.cache.ttl_days * 86_400)
+        )
+        if config.cache.enabled and config.cache.persist:
+            following = asyncio.create_task(_follow_entries(engine, EntryRows(database), config))
+            stack.callback(following.cancel)
+        recorder, speeds = Recorder(writer), Speeds()
+        dispatcher = Dispatcher(providers, speeds, config.upstream, config.routing.max_attempts)
+        pipeline = Pipeline(config, engine, catalog, dispatcher, speeds, recorder)
+        door = Door(ring, config.server)
+        hot = {
+            "/v1/chat/completions": ChatCompletions("/v1/chat/completions", door, pipeline),
+            "/v1/dispatch": Dispatch("/v1/dispatch", door, pipeline),
+            "/v1/dispatch/stream": DispatchStream("/v1/dispatch/stream", door, pipeline),
+        }
+        rest = _rest(door, catalog, writer, database)
+        yield Edge(hot, rest, door, recorder, config.server.max_in_flight)
+
+
+def _local(environ: Mapping[str, str]) -> dict[str, str] | None:
+    told = environ.get(LOCAL_VARIABLE)
+    return orjson.loads(told) if told else None
+
+
+def _providers(
+    config: Config, environ: Mapping[str, str], http: HttpClient, local: dict[str, str] | None
+) -> dict[str, Provider]:
+    """Every provider that can be called, by name."""
+    made: dict[str, Provider] = {}
+    for name, row in resolved_providers(config, environ).items():
+        key = row.api_key.reveal() if row.api_key is not None else None
+        if row.kind == "anthropic":
+            made[name] = AnthropicProvider(name, http, row.base_url, key or "")
+        else:
+            made[name] = OpenAIProvider(name, http, row.base_url, key, Quirks(row.rename, row.drop))
+    if local is not None:
+        made["local"] = OpenAIProvider("local", http, local["url"], None)
+    simulated = config.simulated
+    if simulated.enabled != "off":
+        made["simulated"] = SimulatedProvider(
+            latency_ms=simulated.latency_ms, token_ms=simulated.token_ms, fail=simulated.fail
+        )
+    return made
+
+
+async def _follow_entries(engine: Engine, rows: EntryRows, config: Config) -> None:
+    """Fill the cache with what was stored before, then with what other workers store."""
+    warm = await rows.newest(config.cache.memory_mb * 1024 * 1024)
+    last = warm[0][0] if warm else 0
+    for _, entry in reversed(warm):
+        remember(engine, entry)
+    while True:
+        await asyncio.sleep(ENTRY_POLL_S)
+        try:
+            fresh = await rows.since(last, 1_000)
+        except NeuralRoutingError as error:
+            log.warning("stored answers of other workers cannot be read: %s", error.message)
+            continue
+        for last, entry in fresh:  # noqa: B007  the last number is kept for the next look
+            remember(engine, entry)
+
+
+def _rest(door: Door, catalog: Catalog, writer: Writer, database: Database) -> Starlette:
+    """The routes off the hot path."""
+    models = Models(catalog, door)
+    health = Health(catalog, writer, lambda: database.fetch("SELECT 1"))
+    described = schema.document(version())
+
+    async def openapi(_request: Request) -> Response:
+        return answers.json_response(described)
+
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(schema.page(described, str(request.base_url)), headers=schema.PAGE_HEADERS)
+
+    return Starlette(
+        routes=[
+            Route("/v1/models", models.all),
+            Route("/v1/models/{name:path}", models.one),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/openapi.json", openapi),
+            Route("/docs", docs),
+        ],
+        exception_handlers={
+            NeuralRoutingError: answers.on_own_error,
+            HTTPException: answers.on_http_error,
+            Exception: answers.on_any_error,
+        },
+    )

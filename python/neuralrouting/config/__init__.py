@@ -1,0 +1,44 @@
+"""Every setting, typed and frozen, read once at start: flags over environment over file over defaults."""
+
+from neuralrouting.config.environment import environment_names, near_misses
+from neuralrouting.config.load import Loaded, load, read
+from neuralrouting.config.providers import (
+    BUILT_IN_PROVIDERS,
+    ProviderEndpoint,
+    provider_rows,
+    resolved_providers,
+)
+from neuralrouting.config.secret import Secret
+from neuralrouting.config.settings import (
+    CacheConfig,
+    Config,
+    LocalConfig,
+    ModelConfig,
+    ProviderConfig,
+    RoutingConfig,
+    ServerConfig,
+    SimulatedConfig,
+    UpstreamConfig,
+)
+
+__all__ = [
+    "BUILT_IN_PROVIDERS",
+    "CacheConfig",
+    "Config",
+    "Loaded",
+    "LocalConfig",
+    "ModelConfig",
+    "ProviderConfig",
+    "ProviderEndpoint",
+    "RoutingConfig",
+    "Secret",
+    "ServerConfig",
+    "SimulatedConfig",
+    "UpstreamConfig",
+    "environment_names",
+    "load",
+    "near_misses",
+    "provider_rows",
+    "read",
+    "resolved_providers",
+]

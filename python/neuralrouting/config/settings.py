@@ -1,0 +1,153 @@
+"""The settings themselves: names, types, bounds and defaults. docs/configuration.md explains each one."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct, field
+
+from neuralrouting.config.secret import Secret
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Milliseconds = Annotated[float, Meta(ge=0)]
+Switch = Literal["auto", "on", "off"]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Usd = Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d{1,6})?$")]
+"""Decimal dollars per million tokens, as text so that no float touches money."""
+
+
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the gateway listens and how much it takes in."""
+
+    host: Name = "127.0.0.1"
+    port: Port = 8080
+    workers: Count = 1
+    max_body_bytes: Count = 16 * 1024 * 1024
+    body_timeout_s: Seconds = 10.0
+    max_in_flight: Count = 256
+
+
+class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The exact cache. `memory_mb` is per worker."""
+
+    enabled: bool = True
+    ttl_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
+    memory_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
+    persist: bool = True
+
+
+class RoutingConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults of routing and the model that savings are measured against."""
+
+    default_mode: Literal["auto", "cost", "quality", "speed"] = "auto"
+    baseline_model: Name = "gpt-4o"
+    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
+
+
+class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Deadlines and bounds of one call to a provider, in seconds and bytes."""
+
+    connect_timeout_s: Seconds = 5.0
+    total_timeout_s: Seconds = 120.0
+    stream_timeout_s: Seconds = 600.0
+    first_token_timeout_s: Seconds = 60.0
+    idle_timeout_s: Seconds = 30.0
+    max_answer_bytes: Count = 32 * 1024 * 1024
+    max_connections: Count = 512
+
+
+class LocalConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The local model process. `enabled: auto` means: when the extra `[local]` is installed."""
+
+    enabled: Switch = "auto"
+    model_path: str | None = None
+    port: Port = 0
+    context_tokens: Annotated[int, Meta(ge=256, le=1_048_576)] = 4096
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 2
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+
+
+class SimulatedConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The simulated provider. `auto`: it stands in for tiers without a model while no provider can be called.
+
+    `latency_ms` before the first token and `token_ms` between tokens are waited out; `fail` scripts failures
+    (see docs/configuration.md).
+    """
+
+    enabled: Switch = "auto"
+    latency_ms: Milliseconds = 0.0
+    token_ms: Milliseconds = 0.0
+    fail: str = ""
+
+
+class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One provider: a row of data. `api_key_env` names the environment variable that holds the key.
+
+    A provider with neither `api_key_env` nor `api_key` needs no key. `prices` is its id in the price list,
+    where that is not its own name. `fast_hardware` puts its models below premium prices into the fast tier.
+    """
+
+    kind: Literal["openai", "anthropic"] = "openai"
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key: Secret | None = None
+    allow_private: bool = False
+    fast_hardware: bool = False
+    prices: str | None = None
+    rename: dict[str, str] = {}
+    drop: tuple[str, ...] = ()
+
+
+class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One more deployment of the catalog, or an overlay over one that is there (same provider and model)."""
+
+    model: Name
+    provider: Name
+    upstream_model: Name | None = None
+    tier: Literal["economy", "medium", "premium", "fast"] | None = None
+    context_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+    json_mode: bool | None = None
+    json_schema: bool | None = None
+    input_usd_per_mtok: Usd | None = None
+    output_usd_per_mtok: Usd | None = None
+    aliases: tuple[Name, ...] = ()
+
+
+def _home_data_dir() -> str:
+    return str(Path.home() / ".local" / "share" / "neuralrouting")
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration of one gateway."""
+
+    server: ServerConfig = ServerConfig()
+    cache: CacheConfig = CacheConfig()
+    routing: RoutingConfig = RoutingConfig()
+    upstream: UpstreamConfig = UpstreamConfig()
+    local: LocalConfig = LocalConfig()
+    simulated: SimulatedConfig = SimulatedConfig()
+    providers: dict[str, ProviderConfig] = {}
+    models: tuple[ModelConfig, ...] = ()
+    data_dir: str = field(default_factory=_home_data_dir)
+    database_url: str | None = None
+    store_bodies: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.database_url is not None:
+            shown["database_url"] = without_password(self.database_url)
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def without_password(url: str) -> str:
+    """Return a database URL that may be shown: `postgresql://user:***@host/name`."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()

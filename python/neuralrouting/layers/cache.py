@@ -1,0 +1,113 @@
+"""Layer 0, level 1: what may be stored, and how a stored answer becomes an answer again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from neuralrouting.catalog import Deployment
+from neuralrouting.config import CacheConfig
+from neuralrouting.engine import CachedReply, Engine
+from neuralrouting.exchange import Arrival, CacheEntry, JsonObject, Usage
+
+_PLAIN_MESSAGE = {"role", "content"}
+_PIECE_CHARS = 48
+"""Size of the pieces in which a stored answer is streamed; about ten tokens."""
+
+
+class ExactCache:
+    """Stores whole answers under the key of their request and replays them in either wire shape.
+
+    `keep` takes every stored entry for the database; it must not block.
+    """
+
+    def __init__(self, engine: Engine, settings: CacheConfig, keep: Callable[[CacheEntry], None]) -> None:
+        self.enabled = settings.enabled
+        self._engine = engine
+        self._ttl_ms = int(settings.ttl_days * 86_400_000)
+        self._keep = keep if settings.persist else None
+
+    def store(self, arrival: Arrival, key: bytes, served: Deployment, usage: Usage, data: JsonObject) -> None:
+        """Keep an answer for next time, unless the client said `no-store` or it is not fit for a replay."""
+        if not self.enabled or not arrival.hints.write_cache:
+            return
+        body = storable(data)
+        if body is None:
+            return
+        entry = CacheEntry(
+            key,
+            arrival.caller.account_id,
+            body,
+            served.id,
+            served.simulated,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            arrival.created_ms,
+            arrival.created_ms + self._ttl_ms,
+        )
+        if remember(self._engine, entry) and self._keep is not None:
+            self._keep(entry)
+
+    def replay_body(self, hit: CachedReply, arrival: Arrival) -> bytes:
+        """Return the stored answer as a `chat.completion` with an id of its own."""
+        request_id = arrival.request_id.encode()
+        return b'{"id":"chatcmpl-%b","created":%d,%b' % (request_id, arrival.created_ms // 1000, hit.body[1:])
+
+    def replay_chunks(self, hit: CachedReply, arrival: Arrival) -> list[JsonObject]:
+        """Return the stored answer as `chat.completion.chunk` objects, the usage chunk last."""
+        data: JsonObject = orjson.loads(hit.body)
+        base: dict[str, Any] = {
+            "id": f"chatcmpl-{arrival.request_id}",
+            "object": "chat.completion.chunk",
+            "created": arrival.created_ms // 1000,
+            "model": data.get("model"),
+        }
+        if "system_fingerprint" in data:
+            base["system_fingerprint"] = data["system_fingerprint"]
+        chunks = [base | {"choices": [piece]} for choice in data["choices"] for piece in _pieces(choice)]
+        if data.get("usage"):
+            chunks.append(base | {"choices": [], "usage": data["usage"]})
+        return chunks
+
+
+def remember(engine: Engine, entry: CacheEntry) -> bool:
+    """Put an entry into the native cache; False when it is too large or has expired."""
+    return engine.store(
+        entry.key,
+        entry.body,
+        deployment=entry.deployment,
+        simulated=entry.simulated,
+        prompt_tokens=entry.prompt_tokens,
+        completion_tokens=entry.completion_tokens,
+        stored_at_s=entry.stored_ms // 1000,
+    )
+
+
+def storable(data: JsonObject) -> bytes | None:
+    """Return the bytes to store for a whole answer, None for one that must not be answered from the cache.
+
+    Stored are complete plain-text answers only: every choice ended with `stop`, has content, and has nothing that a
+    replay in the other wire shape would lose (tool calls, refusals, log probabilities, audio, annotations). `id` and
+    `created` are left out: every replay has its own.
+    """
+    choices = data.get("choices")
+    if not choices or not all(_plain(choice) for choice in choices):
+        return None
+    return orjson.dumps({name: value for name, value in data.items() if name not in ("id", "created")})
+
+
+def _plain(choice: JsonObject) -> bool:
+    message = choice.get("message")
+    if choice.get("finish_reason") != "stop" or not isinstance(message, dict):
+        return False
+    if choice.get("logprobs") or not isinstance(message.get("content"), str) or not message["content"]:
+        return False
+    return all(not value for name, value in message.items() if name not in _PLAIN_MESSAGE)
+
+
+def _pieces(choice: JsonObject) -> list[JsonObject]:
+    index, text = choice.get("index", 0), choice["message"]["content"]
+    parts = [text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS)]
+    deltas = [{"role": "assistant", "content": parts[0]}, *({"content": part} for part in parts[1:])]
+    pieces = [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
+    return [*pieces, {"index": index, "delta": {}, "logprobs": None, "finish_reason": "stop"}]

@@ -1,0 +1,123 @@
+"""Every provider that speaks OpenAI's chat completions: a row of data each."""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+import orjson
+
+from neuralrouting.errors import UpstreamBadResponse, UpstreamInterrupted
+from neuralrouting.exchange import JsonObject
+from neuralrouting.providers.base import Call, Completion
+from neuralrouting.providers.faults import fault_of
+from neuralrouting.providers.http import HttpAnswer, HttpClient, Url
+from neuralrouting.providers.repair import ChunkRepair, repair_completion
+from neuralrouting.providers.sse import Event, SseParser
+
+
+class Quirks(msgspec.Struct, frozen=True):
+    """Top-level fields that a provider knows under another name, or answers with an error to."""
+
+    rename: tuple[tuple[str, str], ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class OpenAIProvider:
+    """An OpenAI-compatible endpoint. `base_url` ends before `/chat/completions`."""
+
+    simulated = False
+
+    def __init__(
+        self, name: str, http: HttpClient, base_url: str, api_key: str | None, quirks: Quirks | None = None
+    ) -> None:
+        self.name = name
+        self._http = http
+        self._url = Url.parse(base_url.rstrip("/") + "/chat/completions")
+        self._headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._quirks = quirks or Quirks()
+
+    async def complete(self, call: Call) -> Completion:
+        """Return the whole answer; see `Provider.complete`."""
+        async with self._http.post(self._url, self._headers, self._body(call, stream=False)) as answer:
+            body = await answer.read()
+            if answer.status != 200:
+                raise fault_of(answer.status, answer.headers, body, self.name)
+        return self._completion(body)
+
+    async def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
+        """Yield batches of chunks; see `Provider.stream`."""
+        async with self._http.post(self._url, self._headers, self._body(call, stream=True)) as answer:
+            if answer.status != 200:
+                raise fault_of(answer.status, answer.headers, await answer.read(), self.name)
+            self._expect_events(answer)
+            parser, reader = SseParser(), _ChunkReader(self.name)
+            async for data in answer.chunks():
+                if batch := reader.read(parser.feed(data)):
+                    yield batch
+                if reader.ended:
+                    return
+            if batch := reader.read(parser.close()):
+                yield batch
+            if not reader.ended and not reader.finished:
+                raise UpstreamInterrupted(f"{self.name} ended its stream before the answer was complete")
+
+    async def close(self) -> None:
+        """Nothing of its own: the HTTP client is shared and closed by who made it."""
+
+    def _body(self, call: Call, *, stream: bool) -> bytes:
+        return call.inspection.upstream_body(
+            call.deployment.upstream_model, stream_usage=stream, rename=self._quirks.rename, drop=self._quirks.drop
+        )
+
+    def _completion(self, body: bytes) -> Completion:
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise UpstreamBadResponse(f"{self.name} answered with something that is not JSON") from error
+        if not isinstance(data, dict):
+            raise UpstreamBadResponse(f"{self.name} answered with JSON that is not an object")
+        if data.get("error"):
+            raise fault_of(200, {}, body, self.name)
+        choices = data.get("choices")
+        if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
+            raise UpstreamBadResponse(f"{self.name} answered without choices")
+        if repair_completion(data):
+            body = orjson.dumps(data)
+        return Completion(body, data)
+
+    def _expect_events(self, answer: HttpAnswer) -> None:
+        kind = answer.headers.get("content-type", "")
+        if not kind.startswith("text/event-stream"):
+            raise UpstreamBadResponse(f"{self.name} answered a stream with {kind.split(';')[0] or 'no content type'}")
+
+
+class _ChunkReader:
+    """Turns events into mended chunks and knows when the stream is over."""
+
+    def __init__(self, provider: str) -> None:
+        self.ended = False
+        self.finished = False
+        self._provider = provider
+        self._repair = ChunkRepair()
+
+    def read(self, events: list[Event]) -> list[JsonObject]:
+        """Return the chunks of these events; raises for an error object and for what is not JSON."""
+        chunks: list[JsonObject] = []
+        for event in events:
+            if event.data.startswith(b"[DONE]"):
+                self.ended = True
+                break
+            chunks.append(self._chunk(event.data))
+        return chunks
+
+    def _chunk(self, data: bytes) -> JsonObject:
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise UpstreamBadResponse(f"{self._provider} sent a chunk that is not JSON") from error
+        if not isinstance(chunk, dict):
+            raise UpstreamBadResponse(f"{self._provider} sent a chunk that is not an object")
+        if chunk.get("error"):
+            raise fault_of(200, {}, data, self._provider)
+        self._repair.mend(chunk)
+        self.finished = self.finished or any(c.get("finish_reason") for c in chunk["choices"])
+        return chunk

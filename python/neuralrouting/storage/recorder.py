@@ -1,0 +1,85 @@
+"""Writes finished exchanges and stored answers down, off the request path."""
+
+import msgspec
+
+from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route
+from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
+from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow
+from neuralrouting.storage.writer import Writer
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Recorder:
+    """Turns values into rows and hands them to the writer; never blocks."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @property
+    def full(self) -> bool:
+        """Whether intake must wait for `room`."""
+        return self._writer.full
+
+    async def room(self) -> None:
+        """Wait until there is room for more rows."""
+        await self._writer.room()
+
+    def exchange(self, done: Exchange) -> None:
+        """Record one request."""
+        self._writer.put(INSERT_REQUEST, _row(done).values())
+
+    def entry(self, entry: CacheEntry) -> None:
+        """Record one stored answer."""
+        self._writer.put(INSERT_ENTRY, entry_values(entry))
+
+
+def _row(done: Exchange) -> RequestRow:
+    arrival, facts, route = done.arrival, done.facts, done.route
+    served = facts.deployment if facts is not None else None
+    usage = facts.usage if facts is not None else None
+    bill = facts.bill if facts is not None else None
+    return RequestRow(
+        request_id=arrival.request_id,
+        created_ms=arrival.created_ms,
+        account_id=arrival.caller.account_id,
+        key_id=arrival.caller.key_id,
+        endpoint=arrival.hints.endpoint,
+        stream=done.stream,
+        end_user=done.end_user,
+        session_id=done.session_id,
+        feature=done.feature,
+        requested_model=done.requested_model,
+        routing_mode=route.mode if route is not None else None,
+        route_rule=route.rule if route is not None else None,
+        deployment=served.id if served is not None else None,
+        model=served.model if served is not None else None,
+        provider=served.provider if served is not None else None,
+        simulated=served.simulated if served is not None else False,
+        cache=facts.cache if facts is not None else "miss",
+        status=done.status,
+        error_code=done.error_code,
+        attempts=_attempts(done.attempts),
+        candidates=_candidates(route),
+        prompt_tokens=usage.prompt_tokens if usage is not None else 0,
+        completion_tokens=usage.completion_tokens if usage is not None else 0,
+        cached_tokens=usage.cached_tokens if usage is not None else 0,
+        reasoning_tokens=usage.reasoning_tokens if usage is not None else 0,
+        usage_source=usage.source if usage is not None else None,
+        cost_nanousd=bill.cost_nanousd if bill is not None else None,
+        baseline_nanousd=bill.baseline_nanousd if bill is not None else None,
+        price_version=bill.price_version if bill is not None else None,
+        latency_us=done.latency_us,
+        ttft_us=done.ttft_us,
+        overhead_us=facts.overhead_us if facts is not None else None,
+        request_body=done.request_body,
+        response_body=done.response_body,
+    )
+
+
+def _attempts(attempts: tuple[Attempt, ...]) -> str:
+    return _encode(attempts).decode() if attempts else "[]"
+
+
+def _candidates(route: Route | None) -> str:
+    return _encode([d.id for d in route.candidates]).decode() if route is not None else "[]"

@@ -1,0 +1,106 @@
+//! The key of the exact cache: SHA-256 over everything that can change the answer.
+
+use sha2::{Digest, Sha256};
+
+use crate::json::{Kind, Value};
+
+/// The full SHA-256; never shortened, since a collision would serve one customer's answer to another question.
+pub type Key = [u8; 32];
+
+/// Part of every key; raise it when the encoding or the meaning of an entry changes.
+const SCHEMA: &str = "neuralrouting-exact-1";
+
+/// Names under which the router itself is asked for; to the cache they are one model.
+const VIRTUAL_MODELS: [&str; 3] = ["auto", "neural-router-v2", "neural-optimizer"];
+
+/// Top-level members that do not change the answer, or enter the key by their effective value.
+/// Everything else does: a list of what to include would miss the parameter that comes next year.
+const LEFT_OUT: [&str; 11] = [
+    "model",
+    "routing_mode",
+    "stream",
+    "stream_options",
+    "user",
+    "session_id",
+    "feature",
+    "metadata",
+    "safety_identifier",
+    "prompt_cache_key",
+    "store",
+];
+
+/// Pieces are gathered up to this size, since hashing many small ones one by one is slow.
+const BUFFER_BYTES: usize = 4096;
+
+/// Compute the key of a request: `root` is its body, `model` and `routing_mode` the effective ones.
+pub(crate) fn key_of(root: Value<'_>, tenant: &str, model: Option<&str>, routing_mode: Option<&str>) -> Key {
+    let model = model.filter(|name| !VIRTUAL_MODELS.contains(name)).unwrap_or("auto");
+    let mut encoder =
+        Encoder { hash: Sha256::new(), buffer: Vec::with_capacity(BUFFER_BYTES), order: Vec::new() };
+    encoder.text(SCHEMA);
+    encoder.text(tenant);
+    encoder.text(model);
+    encoder.text(routing_mode.unwrap_or_default());
+    encoder.object(root, &LEFT_OUT);
+    encoder.hash.update(&encoder.buffer);
+    encoder.hash.finalize().into()
+}
+
+struct Encoder<'a> {
+    hash: Sha256,
+    buffer: Vec<u8>,
+    /// Members of the objects being encoded, innermost last, each object's part sorted.
+    order: Vec<(std::borrow::Cow<'a, str>, Value<'a>)>,
+}
+
+impl<'a> Encoder<'a> {
+    fn value(&mut self, value: Value<'a>) {
+        match value.kind() {
+            Kind::Object => self.object(value, &[]),
+            Kind::Array => {
+                self.buffer.push(b'[');
+                value.items().for_each(|item| self.value(item));
+                self.buffer.push(b']');
+            }
+            Kind::String => self.text(&value.text().unwrap_or_default()),
+            Kind::Number => self.tagged(b'0', value.raw()),
+            Kind::True => self.buffer.push(b't'),
+            Kind::False => self.buffer.push(b'f'),
+            Kind::Null => self.buffer.push(b'n'),
+        }
+    }
+
+    /// Members sorted by decoded key, each as key then value. Depth is bounded by the parser.
+    fn object(&mut self, value: Value<'a>, left_out: &[&str]) {
+        let first = self.order.len();
+        let members = value.members().filter_map(|(key, value)| Some((key.text()?, value)));
+        self.order.extend(members.filter(|(key, _)| !left_out.contains(&key.as_ref())));
+        self.order[first..].sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        self.buffer.push(b'{');
+        while self.order.len() > first {
+            let Some((key, value)) = self.order.pop() else { break };
+            self.text(&key);
+            self.value(value);
+        }
+        self.buffer.push(b'}');
+    }
+
+    fn text(&mut self, text: &str) {
+        self.tagged(b'"', text);
+    }
+
+    /// Tag, length, bytes: no two different values share an encoding.
+    fn tagged(&mut self, tag: u8, text: &str) {
+        self.buffer.push(tag);
+        self.buffer.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        if self.buffer.len() + text.len() > BUFFER_BYTES {
+            self.hash.update(&self.buffer);
+            self.buffer.clear();
+        }
+        if text.len() > BUFFER_BYTES {
+            self.hash.update(text);
+        } else {
+            self.buffer.extend_from_slice(text.as_bytes());
+        }
+    }
+}

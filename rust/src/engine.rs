@@ -1,0 +1,86 @@
+//! The engine owns the parts; `inspect` is one pass over one request.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::digest::{self, Key};
+use crate::error::Rejection;
+use crate::exact::{ExactCache, StoredReply};
+use crate::json::Tree;
+use crate::request::{self, Request, RoutingMode};
+use crate::upstream::Upstream;
+
+/// What the request's headers ask for, beside its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Hints<'a> {
+    /// Replaces the body's `model`.
+    pub model: Option<&'a str>,
+    /// Replaces the body's `routing_mode`.
+    pub routing_mode: Option<&'a str>,
+    /// May an earlier answer be given again?
+    pub read_cache: bool,
+}
+
+/// What one pass found out. It does not hold the body: who asks for text hands it in again.
+pub struct Inspection {
+    /// Key of the exact cache.
+    pub key: Key,
+    /// The typed body; model and routing mode are the effective ones.
+    pub request: Request,
+    /// An earlier answer to the same question.
+    pub hit: Option<Arc<StoredReply>>,
+    tree: Tree,
+}
+
+impl Inspection {
+    /// The text of the last user message, its text parts joined by line breaks. `body` is what was inspected.
+    #[must_use]
+    pub fn last_user_text<'a>(&'a self, body: &'a str) -> Cow<'a, str> {
+        request::last_user_text(self.tree.root(body))
+    }
+
+    /// The body for a provider. `body` is what was inspected.
+    #[must_use]
+    pub fn upstream_body(&self, body: &str, upstream: &Upstream<'_>) -> Vec<u8> {
+        upstream.splice(self.tree.root(body), self.request.stream)
+    }
+}
+
+/// The native core of one worker: request parser and exact cache.
+pub struct Engine {
+    /// The exact cache.
+    pub cache: ExactCache,
+}
+
+impl Engine {
+    /// An engine round a cache.
+    #[must_use]
+    pub const fn new(cache: ExactCache) -> Self {
+        Self { cache }
+    }
+
+    /// Parse a body, compute its key for `tenant` and look it up.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with status 400 for bad JSON and 422 for a bad field or hint.
+    pub fn inspect(&self, body: &[u8], tenant: &str, hints: Hints<'_>) -> Result<Inspection, Rejection> {
+        let (tree, text) = Tree::parse(body)?;
+        let mut request = Request::read(tree.root(text))?;
+        apply(hints, &mut request)?;
+        let mode = request.routing_mode.map(RoutingMode::as_str);
+        let key = digest::key_of(tree.root(text), tenant, request.model.as_deref(), mode);
+        let hit = if hints.read_cache { self.cache.get(&key) } else { None };
+        Ok(Inspection { key, request, hit, tree })
+    }
+}
+
+fn apply(hints: Hints<'_>, request: &mut Request) -> Result<(), Rejection> {
+    if let Some(name) = hints.model {
+        request::check_model(name, "X-Force-Model")?;
+        request.model = Some(name.to_owned());
+    }
+    if let Some(name) = hints.routing_mode {
+        request.routing_mode = Some(RoutingMode::read(name, "X-Routing-Mode")?);
+    }
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! The native core of NeuralRouting: one pass over one request.
+//!
+//! [`Engine::inspect`] parses a body once, refuses what is not acceptable, computes the key of the exact
+//! cache and looks it up. Nothing here knows Python; the feature `python` adds the glue in `python/`.
+
+mod digest;
+mod engine;
+mod error;
+mod exact;
+mod fields;
+mod json;
+#[cfg(feature = "python")]
+mod python;
+mod request;
+mod tokens;
+mod upstream;
+
+pub use digest::Key;
+pub use engine::{Engine, Hints, Inspection};
+pub use error::{Fault, Rejection};
+pub use exact::{ExactCache, StoredReply};
+pub use json::{Kind, Members, Tree, Value};
+pub use request::{JsonMode, Request, RoutingMode};
+pub use tokens::estimate_tokens;
+pub use upstream::Upstream;

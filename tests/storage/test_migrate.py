@@ -1,0 +1,121 @@
+"""Migrations are applied once, in order, by one worker at a time, and never change afterwards."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from neuralrouting.errors import ConfigError
+from neuralrouting.exchange import CacheEntry
+from neuralrouting.storage.database import Database, open_database
+from neuralrouting.storage.keys import KeyRow
+from neuralrouting.storage.migrate import Migration, packaged, pending, statements
+from neuralrouting.storage.requests import RequestRow
+
+LOG = "SELECT number, name FROM schema_migrations ORDER BY number"
+OPEN = """
+import asyncio, sys
+from pathlib import Path
+from neuralrouting.storage.database import open_database
+
+async def main():
+    database = await open_database(sys.argv[1] or None, Path(sys.argv[2]))
+    await database.close()
+
+asyncio.run(main())
+"""
+
+
+def _record(migration: Migration) -> tuple[int, str, str]:
+    return migration.number, migration.name, migration.sha256
+
+
+FIRST, SECOND = Migration(1, "first", "CREATE TABLE a (b TEXT);\n"), Migration(2, "second", "DROP TABLE a;\n")
+
+
+def test_only_what_was_not_applied_is_pending():
+    assert pending([], [FIRST, SECOND]) == (FIRST, SECOND)
+    assert pending([_record(FIRST)], [FIRST, SECOND]) == (SECOND,)
+    assert pending([_record(FIRST), _record(SECOND)], [FIRST, SECOND]) == ()
+
+
+def test_a_migration_that_changed_after_it_was_applied_is_refused():
+    with pytest.raises(ConfigError, match="0001_first differs from the one that was applied"):
+        pending([_record(FIRST)], [Migration(1, "first", "CREATE TABLE a (b TEXT, c TEXT);\n"), SECOND])
+
+
+def test_a_database_from_a_newer_version_is_refused():
+    with pytest.raises(ConfigError, match="has migration 0002_second.*up to 0001 only"):
+        pending([_record(FIRST), _record(SECOND)], [FIRST])
+
+
+def test_both_dialects_have_the_same_migrations():
+    names = {dialect: [(m.number, m.name) for m in packaged(dialect)] for dialect in ("sqlite", "postgres")}
+    assert names["sqlite"] == names["postgres"]
+    assert [number for number, _ in names["sqlite"]] == list(range(1, len(names["sqlite"]) + 1))
+
+
+def test_a_migration_splits_into_its_statements():
+    assert statements("-- why; because\nCREATE TABLE a (b TEXT);\n\nCREATE TABLE c (\n  d TEXT\n);\n") == [
+        "-- why; because\nCREATE TABLE a (b TEXT)",
+        "\nCREATE TABLE c (\n  d TEXT\n)",
+    ]
+
+
+async def _columns(database: Database, table: str) -> list[str]:
+    if database.dialect == "sqlite":
+        rows = await database.fetch(f"SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+    else:
+        sql = "SELECT column_name::text FROM information_schema.columns WHERE table_name = $1 ORDER BY ordinal_position"
+        rows = await database.fetch(sql, table)
+    return [row[0] for row in rows]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("table", "fields"),
+    [
+        ("requests", RequestRow.__struct_fields__),
+        ("api_keys", KeyRow.__struct_fields__),
+        ("cache_entries", ("seq", *CacheEntry.__struct_fields__)),
+        ("accounts", ("id", "name", "created_ms")),
+    ],
+)
+async def test_a_table_has_the_columns_of_its_rows(database: Database, table: str, fields: tuple[str, ...]):
+    assert await _columns(database, table) == list(fields)
+
+
+@pytest.mark.anyio
+async def test_opening_twice_applies_each_migration_once(database: Database, database_place: tuple[str | None, Path]):
+    again = await open_database(*database_place)
+    try:
+        assert await again.fetch(LOG) == [(1, "initial")]
+    finally:
+        await again.close()
+
+
+@pytest.mark.anyio
+async def test_a_tampered_database_is_not_opened(database: Database, database_place: tuple[str | None, Path]):
+    await database.execute("UPDATE schema_migrations SET sha256 = $1", "0" * 64)
+    with pytest.raises(ConfigError, match="0001_initial differs"):
+        await open_database(*database_place)
+
+
+@pytest.mark.anyio
+async def test_many_workers_may_open_a_new_database_at_once(database_place: tuple[str | None, Path]):
+    opened = await asyncio.gather(*(open_database(*database_place) for _ in range(8)))
+    try:
+        for database in opened:
+            assert await database.fetch(LOG) == [(1, "initial")]
+    finally:
+        for database in opened:
+            await database.close()
+
+
+def test_many_processes_may_open_a_new_database_at_once(database_place: tuple[str | None, Path]):
+    url, data_dir = database_place
+    command = [sys.executable, "-c", OPEN, url or "", str(data_dir)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    told = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], told

@@ -1,0 +1,113 @@
+"""Request rows: found by their account only, summed up without mixing real and simulated money."""
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from neuralrouting.storage.database import Database
+from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow, RequestRows, Sums, Totals
+
+pytestmark = pytest.mark.anyio
+
+
+def _row(request_id: str, **changes: object) -> RequestRow:
+    row = RequestRow(
+        request_id=request_id,
+        created_ms=1_760_000_000_000,
+        account_id="acme",
+        key_id="AbCdEfGhIjKl",
+        endpoint="/v1/chat/completions",
+        stream=True,
+        end_user="null",
+        session_id="12",
+        feature=None,
+        requested_model="auto",
+        routing_mode="cost",
+        route_rule="short",
+        deployment="openai/gpt-4o-mini",
+        model="gpt-4o-mini",
+        provider="openai",
+        simulated=False,
+        cache="miss",
+        status=200,
+        error_code=None,
+        attempts='[{"deployment":"openai/gpt-4o-mini"}]',
+        candidates='["openai/gpt-4o-mini"]',
+        prompt_tokens=10,
+        completion_tokens=20,
+        cached_tokens=1,
+        reasoning_tokens=2,
+        usage_source="provider",
+        cost_nanousd=100,
+        baseline_nanousd=1_000,
+        price_version="2026-01-01",
+        latency_us=1_234_567,
+        ttft_us=None,
+        overhead_us=321,
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
+async def _insert(database: Database, *rows: RequestRow) -> RequestRows:
+    await database.write([(INSERT_REQUEST, [row.values() for row in rows])])
+    return RequestRows(database)
+
+
+async def test_a_row_comes_back_as_it_was_written(database: Database):
+    plain, full = _row("plain"), _row("full", stream=False, simulated=True, request_body=b"\0{", response_body=b"")
+    rows = await _insert(database, plain, full)
+    assert await rows.find("plain", "acme") == plain
+    assert await rows.find("full", "acme") == full
+    assert await rows.count() == 2
+
+
+async def test_another_accounts_request_is_not_found(database: Database):
+    rows = await _insert(database, _row("mine"))
+    assert await rows.find("mine", "other") is None
+    assert await rows.find("nobodys", "acme") is None
+
+
+async def test_writing_a_batch_again_changes_nothing(database: Database):
+    rows = await _insert(database, _row("a"), _row("b"))
+    await _insert(database, _row("a", status=500), _row("b"), _row("c"))
+    assert await rows.count() == 3
+    assert await rows.find("a", "acme") == _row("a")
+
+
+async def test_totals_keep_real_simulated_and_unpriced_apart(database: Database):
+    rows = await _insert(
+        database,
+        _row("real", cost_nanousd=100, baseline_nanousd=1_000),
+        _row("dear", cost_nanousd=500, baseline_nanousd=400),
+        _row("no baseline", cost_nanousd=7, baseline_nanousd=None),
+        _row("unpriced", cost_nanousd=None, baseline_nanousd=5_000),
+        _row("simulated", simulated=True, cost_nanousd=1, baseline_nanousd=2**53),
+        _row("old", created_ms=5, cost_nanousd=2**60),
+        _row("others", account_id="other", cost_nanousd=2**60),
+    )
+    assert await rows.totals("acme", 1_760_000_000_000) == Totals(
+        real=Sums(
+            4, 1, cost_nanousd=607, baseline_nanousd=1_400, saved_nanousd=800, prompt_tokens=40, completion_tokens=80
+        ),
+        simulated=Sums(1, 0, 1, 2**53, 2**53 - 1, 10, 20),
+    )
+
+
+async def test_an_account_without_requests_has_empty_totals(database: Database):
+    assert await RequestRows(database).totals("acme", 0) == Totals(real=Sums(), simulated=Sums())
+
+
+_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+_maybe_text = st.none() | _text
+_count = st.integers(0, 2**62)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    end_user=_maybe_text, attempts=_text, stream=st.booleans(), cost=st.none() | _count, body=st.none() | st.binary()
+)
+async def test_any_value_survives(database: Database, end_user, attempts, stream, cost, body):
+    row = _row("x", end_user=end_user, attempts=attempts, stream=stream, cost_nanousd=cost, request_body=body)
+    await database.execute("DELETE FROM requests")
+    rows = await _insert(database, row)
+    assert await rows.find("x", "acme") == row
