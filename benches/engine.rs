@@ -1,6 +1,7 @@
 //! How long the native part of one request takes: `cargo bench`.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use _core::{Engine, ExactCache, Hints, Inspection, StoredReply, Upstream, estimate_tokens};
 use divan::{Bencher, black_box};
@@ -87,12 +88,11 @@ fn estimate_1_kb_of_prose(bencher: Bencher) {
 #[divan::bench]
 fn store_700_bytes(bencher: Bencher) {
     let engine = engine();
-    let mut nth = 0_u64;
+    let nth = AtomicU64::new(0);
     bencher
         .with_inputs(|| {
-            nth += 1;
             let mut key = [0; 32];
-            key[..8].copy_from_slice(&nth.to_le_bytes());
+            key[..8].copy_from_slice(&nth.fetch_add(1, Ordering::Relaxed).to_le_bytes());
             (key, reply(700))
         })
         .bench_values(|(key, reply)| engine.cache.store(key, reply));

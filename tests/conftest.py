@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from live_gateway import LiveGateway, running_gateway
 from neuralrouting.storage.database import Database, open_database
 from postgres_server import PostgresServer, missing, running_server
 
@@ -25,11 +27,10 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer) -> str:
     """An empty PostgreSQL database."""
-    name = postgres_server.create_database()
-    yield postgres_server.url(name)
-    postgres_server.drop_database(name)
+    postgres_server.empty()
+    return postgres_server.url()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -45,3 +46,10 @@ async def database(database_place: tuple[str | None, Path], anyio_backend: str) 
     opened = await open_database(*database_place)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    """A gateway as a newcomer starts it, without the local model: every tier is simulated."""
+    with running_gateway(tmp_path_factory.mktemp("gateway"), config='local: {enabled: "off"}') as running:
+        yield running

@@ -9,15 +9,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fake_replies import DONE, Answer, data, sse
-from fake_upstream import CLOSE, HANG, RESET, Recorded, Reply, head, http_reply
+from fake_replies import DONE, Answer, Framing, data, sse
+from fake_upstream import CLOSE, HANG, RESET, Recorded, Reply, Step, head, http_reply
 
 TEXT = "one two three four five six"
 GOOD = Answer(TEXT, pieces=("one ", "two ", "three ", "four ", "five ", "six"))
 CUT_AT = 5
 """Events that come before a stream breaks: with both dialects some text is already out."""
 DRIP_GAP_S = 0.05
-SECOND_S = 1.0
+ARRIVAL_S = 0.05
+"""Long enough for what was sent to be read before something else comes."""
 HTML = b"<!doctype html><html><body><h1>Bad gateway</h1></body></html>"
 
 Fault = Callable[[Recorded], Reply]
@@ -42,20 +43,20 @@ def rate_limited(retry_after: str | None) -> Fault:
     return error(429, "rate_limit_error", headers={"retry-after": retry_after} if retry_after else None)
 
 
-def broken_stream(*, framing: str = "chunked", ending: Any = CLOSE, at: int = CUT_AT) -> Fault:
-    """A stream that stops after `at` events; a whole answer is good."""
-    return _stream(lambda events: sse(events[:at], framing=framing, ending=(ending,)))
+def broken_stream(*, framing: Framing = "chunked", ending: Step = CLOSE, at: int = CUT_AT) -> Fault:
+    """A stream that stops after `at` events, which have time to arrive; a whole answer is good."""
+    return _stream(lambda events: sse(events[:at], framing=framing, ending=(ARRIVAL_S, ending)))
 
 
 def error_event(at: int) -> Fault:
-    """A stream whose event number `at` is an error."""
+    """A stream whose event number `at` is an error, read on its own; a whole answer is good."""
 
     def make(request: Recorded) -> Reply:
         if not request.stream:
             return GOOD(request)
-        kind = "overloaded_error"
-        bad = data(error_body(request.dialect, kind, "Overloaded"), "error" if request.dialect == "anthropic" else "")
-        return sse([*GOOD.events(request.dialect)[:at], bad])
+        body = error_body(request.dialect, "overloaded_error", "Overloaded")
+        bad = data(body, "error" if request.dialect == "anthropic" else "")
+        return sse([*GOOD.events(request.dialect)[:at], ARRIVAL_S, bad])
 
     return make
 
@@ -98,7 +99,7 @@ def _echo(request: Recorded) -> Reply:
 
 
 def _odd_text(text: str) -> Fault:
-    return lambda request: Answer(text, pieces=(text[: len(text) // 2], text[len(text) // 2 :]))(request)
+    return Answer(text, pieces=(text[: len(text) // 2], text[len(text) // 2 :]))
 
 
 def _indented(event: bytes) -> bytes:
@@ -191,7 +192,7 @@ ODDITIES: dict[str, Fault] = {
     "done twice": _stream(lambda events: sse([*events, events[-1]])),
     "data after done": _stream(lambda events: sse([*events, events[2], DONE])),
     "no end of body": _stream(lambda events: sse(events, ending=(HANG,))),
-    "no usage": lambda request: Answer(TEXT, usage=None)(request),
+    "no usage": Answer(TEXT, usage=None),
     "http 1.0": lambda request: (
         GOOD(request)
         if request.stream

@@ -111,7 +111,7 @@ class Answer:
         return {"input_tokens": self.usage[0], "output_tokens": self.usage[1]}
 
 
-def data(value: Any, event: str = "") -> bytes:
+def data(value: object, event: str = "") -> bytes:
     """One event that carries JSON."""
     named = f"event: {event}\n" if event else ""
     return f"{named}data: {json.dumps(value, separators=(',', ':'), ensure_ascii=False)}\n\n".encode()
@@ -121,21 +121,22 @@ DONE = b"data: [DONE]\n\n"
 
 
 def sse(
-    events: Iterable[bytes], *, framing: Framing = "chunked", gap_s: float = 0.0, ending: Sequence[Step] = ()
+    events: Iterable[bytes | float], *, framing: Framing = "chunked", gap_s: float = 0.0, ending: Sequence[Step] = ()
 ) -> Reply:
     """A 200 with an event stream.
 
-    `gap_s` passes before every event but the first; `ending` stands in for the end of the body, which is then
-    never sent.
+    A number among the events is a pause in seconds; `gap_s` passes before every event but the first. `ending`
+    stands in for the end of the body, which is then never sent.
     """
     written = list(events)
     told = {"content-type": "text/event-stream; charset=utf-8"}
     if framing == "chunked":
         told["transfer-encoding"] = "chunked"
-        written = [b"%x\r\n%b\r\n" % (len(event), event) for event in written if event]
+        written = [b"%x\r\n%b\r\n" % (len(e), e) if isinstance(e, bytes) else e for e in written if e]
         last: tuple[Step, ...] = (b"0\r\n\r\n",)
     elif framing == "length":
-        told["content-length"] = str(sum(map(len, written)) + (1000 if ending else 0))
+        size = sum(len(event) for event in written if isinstance(event, bytes))
+        told["content-length"] = str(size + (1000 if ending else 0))
         last = ()
     else:
         told["connection"] = "close"

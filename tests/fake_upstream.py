@@ -53,7 +53,7 @@ class Recorded:
         """Headers by lower-case name."""
         return {name.lower(): value for name, value in self.header_lines}
 
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401  whatever was sent
         """The body, parsed."""
         return json.loads(self.body)
 

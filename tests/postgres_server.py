@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import itertools
 import os
 import shutil
 import signal
@@ -19,11 +18,17 @@ NOBODY = 65534
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
 }
+EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
 
 
 def missing() -> str | None:
@@ -41,7 +46,6 @@ class PostgresServer:
         self.binaries = binaries
         self.home = home
         self._identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-        self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def initialise(self) -> None:
@@ -50,6 +54,7 @@ class PostgresServer:
         self._run("initdb", "-D", str(self.home / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
 
     def start(self) -> None:
+        """Start the server, on the main thread: it ends with the thread that started it."""
         command = [str(self.binaries / "postgres"), "-D", str(self.home / "data"), "-k", str(self.home)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
@@ -69,20 +74,15 @@ class PostgresServer:
                 self._process.wait()
             self._process = None
 
-    def create_database(self) -> str:
-        """Make an empty database and return its name."""
-        name = f"test_{next(self._numbers)}"
-        self._run("createdb", "-h", str(self.home), "-U", "postgres", name)
-        return name
+    def empty(self) -> None:
+        """Cut every connection and drop every table; many times faster than a new database."""
+        self._run("psql", "-h", str(self.home), "-U", "postgres", "-q", "-v", "ON_ERROR_STOP=1", "-c", EMPTY)
 
-    def drop_database(self, name: str) -> None:
-        self._run("dropdb", "-h", str(self.home), "-U", "postgres", "--force", "--if-exists", name)
+    def dump(self) -> str:
+        """Return everything in the database, as text."""
+        return self._run("pg_dump", "-h", str(self.home), "-U", "postgres", "postgres")
 
-    def dump(self, name: str) -> str:
-        """Return everything in a database, as text."""
-        return self._run("pg_dump", "-h", str(self.home), "-U", "postgres", name)
-
-    def url(self, name: str) -> str:
+    def url(self, name: str = "postgres") -> str:
         return f"postgresql://postgres@/{name}?host={quote(str(self.home))}"
 
     def _run(self, program: str, *args: str) -> str:

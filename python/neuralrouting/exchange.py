@@ -70,25 +70,17 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Bill(msgspec.Struct, frozen=True):
-    """Money of one request in nano-dollars. None means unpriced: never shown, summed or stored as zero."""
+    """Money of one request in nano-dollars. None means unpriced: never shown, summed or stored as zero.
+
+    `saved_nanousd` is the baseline minus the cost: negative when the answer cost more than the baseline would have.
+    `savings_percentage` is its share of the baseline, two decimals; None where there is nothing to compare with.
+    """
 
     cost_nanousd: int | None
     baseline_nanousd: int | None
+    saved_nanousd: int | None
+    savings_percentage: float | None
     price_version: str
-
-    @property
-    def saved_nanousd(self) -> int | None:
-        """Baseline minus cost; negative when the answer cost more than the baseline would have."""
-        if self.cost_nanousd is None or self.baseline_nanousd is None:
-            return None
-        return self.baseline_nanousd - self.cost_nanousd
-
-    @property
-    def savings_percentage(self) -> float | None:
-        """Saved share of the baseline in percent, two decimals; None where there is nothing to compare with."""
-        if self.saved_nanousd is None or not self.baseline_nanousd:
-            return None
-        return round(100 * self.saved_nanousd / self.baseline_nanousd, 2)
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -1,5 +1,8 @@
 //! The key of the exact cache: SHA-256 over everything that can change the answer.
 
+#[cfg(test)]
+mod tests;
+
 use sha2::{Digest, Sha256};
 
 use crate::json::{Kind, Value};

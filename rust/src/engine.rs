@@ -1,5 +1,8 @@
 //! The engine owns the parts; `inspect` is one pass over one request.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

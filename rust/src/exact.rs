@@ -1,5 +1,8 @@
 //! The exact cache: a sharded map from key to stored reply, bounded in bytes, least recently used out first.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

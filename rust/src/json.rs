@@ -5,6 +5,7 @@
 //! pass; and duplicate keys, depth, size and number bounds had to be watched from outside anyway.
 
 mod parse;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -109,7 +110,7 @@ impl<'a> Value<'a> {
             return None;
         }
         let inner = &self.text[node.start as usize + 1..node.end as usize - 1];
-        Some(if node.escaped { Cow::Owned(parse::unescape(inner)) } else { Cow::Borrowed(inner) })
+        Some(if node.escaped { Cow::Owned(scan::unescape(inner)) } else { Cow::Borrowed(inner) })
     }
 
     /// Is it the string `name`?

@@ -1,5 +1,8 @@
 //! The body of an OpenAI chat request, read once: what the gateway needs to know, typed.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use crate::error::Rejection;

@@ -1,5 +1,8 @@
 //! The body a provider gets: the client's own bytes, with only the members changed that are ours to change.
 
+#[cfg(test)]
+mod tests;
+
 use crate::json::{Kind, Value, write_string};
 
 /// Members that speak to the gateway and never reach a provider.
@@ -27,32 +30,47 @@ impl Upstream<'_> {
         write_string(&mut out, self.model);
         for (key, value) in root.members() {
             let name = key.text().unwrap_or_default();
-            if OURS.contains(&name.as_ref()) || self.drop.contains(&name.as_ref()) {
+            let to = self.name_of(&name);
+            if !self.is_sent(&name) || self.is_outranked(root, &name, to, value) {
                 continue;
             }
-            match self.rename.iter().find(|(from, _)| *from == name) {
-                None if value.is_null() && self.is_taken(root, &name, "") => {}
-                None => member(&mut out, key.raw(), value),
-                Some((from, to)) if self.is_taken(root, to, from) => {}
-                Some((_, to)) => {
-                    out.push(b',');
-                    write_string(&mut out, to);
-                    out.push(b':');
-                    out.extend_from_slice(value.raw().as_bytes());
-                }
+            out.push(b',');
+            if to == name {
+                out.extend_from_slice(key.raw().as_bytes());
+            } else {
+                write_string(&mut out, to);
             }
+            out.push(b':');
+            out.extend_from_slice(value.raw().as_bytes());
         }
         self.stream_options(&mut out, root, streams);
         out.push(b'}');
         out
     }
 
-    /// Does the provider's name `to` have a value already, its own or that of a rename before `from`?
-    fn is_taken(&self, root: Value<'_>, to: &str, from: &str) -> bool {
-        let is_set = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
-        let earlier = self.rename.iter().take_while(|(other, _)| *other != from);
-        let renamed = earlier.filter(|(_, target)| *target == to).any(|(other, _)| is_set(other));
-        renamed || OURS.contains(&to) || (!from.is_empty() && is_set(to))
+    /// What the provider calls the member `name`.
+    fn name_of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.rename.iter().find(|(from, _)| *from == name).map_or(name, |(_, to)| to)
+    }
+
+    fn is_sent(&self, name: &str) -> bool {
+        !OURS.contains(&name) && !OURS.contains(&self.name_of(name)) && !self.drop.contains(&name)
+    }
+
+    /// Does another member go by the provider's name `to`, and before this one? A key may stand only once:
+    /// a value goes before null, then the member whose own name it is, then the first renamed one.
+    fn is_outranked(&self, root: Value<'_>, name: &str, to: &str, value: Value<'_>) -> bool {
+        if !self.rename.iter().any(|(_, target)| *target == to) {
+            return false;
+        }
+        let rank = |name: &str, value: Value<'_>| {
+            let nth = self.rename.iter().position(|(from, _)| *from == name);
+            (value.is_null(), name != to, nth)
+        };
+        root.members().any(|(key, other)| {
+            let rival = key.text().unwrap_or_default();
+            self.name_of(&rival) == to && self.is_sent(&rival) && rank(&rival, other) < rank(name, value)
+        })
     }
 
     fn stream_options(&self, out: &mut Vec<u8>, root: Value<'_>, streams: bool) {

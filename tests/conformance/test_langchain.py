@@ -47,7 +47,9 @@ def test_a_stream_holds_the_same_answer_and_its_usage(chat: ChatOpenAI):
     assert total.usage_metadata["total_tokens"] == whole.usage_metadata["total_tokens"]
 
 
+# One model only: LangChain keeps its asynchronous client for the whole process, and the client its first event loop.
 @pytest.mark.anyio
+@pytest.mark.parametrize("chat", ["auto"], indirect=True)
 async def test_the_asynchronous_calls_are_answered(chat: ChatOpenAI):
     whole = await chat.ainvoke(QUESTION)
     assert "".join([piece.content async for piece in chat.astream(QUESTION)]) == whole.content

@@ -7,13 +7,29 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 Seen = dict[str, Any]
 SOURCES = Path(__file__).parents[1] / "node"
+OLDEST_NODE = 20
 HOW_TO_GET_NODE = "the Node client is not tested: install Node.js 20 or newer with npm (apt-get install nodejs npm)"
+
+
+def leave_out(reason: str) -> NoReturn:
+    """Skip with one line; where everything has to be tested, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def node_version() -> int:
+    """Return the major version of Node.js; 0 where there is none."""
+    if shutil.which("node") is None:
+        return 0
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
+    return int(told.removeprefix("v").partition(".")[0])
 
 
 def installed_client() -> Path:
@@ -28,7 +44,9 @@ def installed_client() -> Path:
             shutil.copy(SOURCES / name, fresh)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False, timeout=150)
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            shutil.rmtree(fresh)
+            leave_out(f"the Node client is not tested: `npm ci` in tests/node failed: {done.stderr[-300:]}")
         fresh.rename(folder)
     return folder
 
@@ -36,11 +54,8 @@ def installed_client() -> Path:
 @pytest.fixture(scope="module")
 def seen(base_url: str, api_key: str) -> Seen:
     """What the script saw, by check."""
-    missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(HOW_TO_GET_NODE)
-    if missing:
-        pytest.skip(HOW_TO_GET_NODE)
+    if node_version() < OLDEST_NODE or shutil.which("npm") is None:
+        leave_out(HOW_TO_GET_NODE)
     script = shutil.copy(SOURCES / "conformance.mjs", installed_client())
     environment = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": api_key}
     command = ["node", str(script)]

@@ -58,7 +58,8 @@ const checks = {
     const runner = client.chat.completions.stream({ model: "gpt-4o", messages });
     let heard = "";
     runner.on("content", (piece) => (heard += piece));
-    return { heard, whole: (await runner.finalChatCompletion()).choices[0].message.content };
+    const { choices } = await runner.finalChatCompletion();
+    return { heard, whole: choices[0].message.content };
   },
   async tool_call() {
     const asked = { model: "gpt-4o", messages, tools: [weather], tool_choice: "required" };

@@ -85,9 +85,7 @@ def test_local_models_can_be_switched_off():
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 not a model"])
-def test_a_missing_or_wrong_model_file_is_told_with_its_path_and_setting(
-    tmp_path: Path, content: bytes | None
-):
+def test_a_missing_or_wrong_model_file_is_told_with_its_path_and_setting(tmp_path: Path, content: bytes | None):
     path = tmp_path / "model.gguf"
     if content is not None:
         path.write_bytes(content)
@@ -212,9 +210,7 @@ def test_a_hung_child_is_replaced_and_one_that_ignores_the_end_is_killed(model: 
     assert not runs(replaced)
 
 
-def test_a_child_that_cannot_serve_is_tried_again_ever_more_slowly(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_child_that_cannot_serve_is_tried_again_ever_more_slowly(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO", logger="neuralrouting.local")
     supervisor = LocalSupervisor(LocalModel("none", tmp_path / "none.gguf"), SMALL, Patience(backoff_s=0.1))
     supervisor.start()
@@ -241,9 +237,7 @@ def test_the_child_ends_when_its_parent_is_killed_though_a_fork_holds_the_pipe(m
         time.sleep(60)
     """
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_FOLDER)}
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         child, fork = map(int, parent.stdout.readline().split())
         assert runs(child)
         parent.kill()
@@ -254,9 +248,7 @@ def test_the_child_ends_when_its_parent_is_killed_though_a_fork_holds_the_pipe(m
 
 
 @pytest.mark.parametrize("content", [None, b"not a model", b"GGUF and then nonsense"])
-def test_the_child_says_in_one_line_why_it_cannot_start(
-    model: LocalModel, tmp_path: Path, content: bytes | None
-):
+def test_the_child_says_in_one_line_why_it_cannot_start(model: LocalModel, tmp_path: Path, content: bytes | None):
     path = tmp_path / "model.gguf"
     if content is not None:
         path.write_bytes(content)

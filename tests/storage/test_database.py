@@ -1,6 +1,9 @@
 """Both databases keep the one promise of the port."""
 
+from pathlib import Path
+
 import pytest
+
 from neuralrouting.errors import ConfigError
 from neuralrouting.storage.database import Database, RowError, open_database
 
@@ -67,7 +70,7 @@ async def test_a_query_sees_every_write_that_was_awaited(pairs: Database):
 
 
 @pytest.mark.parametrize("url", ["mysql://user:hunter2@host/name", "hunter2", "sqlite:///hunter2.db"])
-async def test_an_address_of_another_kind_is_refused_without_showing_it(tmp_path, url: str):
+async def test_an_address_of_another_kind_is_refused_without_showing_it(tmp_path: Path, url: str):
     with pytest.raises(ConfigError, match="postgresql://") as refused:
         await open_database(url, tmp_path)
     assert "hunter2" not in refused.value.message

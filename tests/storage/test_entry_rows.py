@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+
 from neuralrouting.exchange import CacheEntry
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.entries import INSERT_ENTRY, PURGE_ROWS, EntryRows, entry_values
@@ -10,7 +11,17 @@ pytestmark = pytest.mark.anyio
 
 
 def _entry(name: str, body: bytes = b"x" * 10, expires_ms: int = 1_000) -> CacheEntry:
-    return CacheEntry(name.encode(), "acme", body, "openai/gpt-4o-mini", True, 3, 4, 500, expires_ms)
+    return CacheEntry(
+        key=name.encode(),
+        account_id="acme",
+        body=body,
+        deployment="openai/gpt-4o-mini",
+        simulated=True,
+        prompt_tokens=3,
+        completion_tokens=4,
+        stored_ms=500,
+        expires_ms=expires_ms,
+    )
 
 
 async def _insert(database: Database, *entries: CacheEntry) -> EntryRows:

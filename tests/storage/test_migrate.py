@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from neuralrouting.errors import ConfigError
 from neuralrouting.exchange import CacheEntry
 from neuralrouting.storage.database import Database, open_database
@@ -46,7 +47,7 @@ def test_a_migration_that_changed_after_it_was_applied_is_refused():
 
 
 def test_a_database_from_a_newer_version_is_refused():
-    with pytest.raises(ConfigError, match="has migration 0002_second.*up to 0001 only"):
+    with pytest.raises(ConfigError, match=r"has migration 0002_second.*up to 0001 only"):
         pending([_record(FIRST), _record(SECOND)], [FIRST])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from neuralrouting.errors import ConfigError, Unavailable
 from neuralrouting.storage.database import open_database
 from postgres_server import PostgresServer
@@ -38,12 +39,10 @@ async def test_a_server_that_is_not_there_is_told_without_the_password(url: str,
 
 @pytest.mark.parametrize("password", ["hun#ter2", "hun/ter2", "hun?ter2", "12#hunter2", "12/hunter2", "h@unter2/3"])
 async def test_a_password_that_breaks_the_address_is_not_shown(password: str):
-    with pytest.raises((ConfigError, Unavailable)) as refused:
+    with pytest.raises(ConfigError, match="written as %2F") as refused:
         await open_database(f"postgresql://user:{password}@127.0.0.1:1/name", NOWHERE)
     assert "hun" not in refused.value.message
     assert "12" not in refused.value.message.replace("127.0.0.1", "")
-    if "@" not in password:
-        assert "%2F" in refused.value.message
 
 
 async def test_a_database_that_does_not_exist_is_told(postgres_server: PostgresServer):
@@ -86,6 +85,6 @@ async def test_a_statement_that_never_ends_is_ended(postgres_url: str):
 async def test_more_callers_than_connections_take_turns(postgres_url: str):
     database = await open_database(postgres_url, NOWHERE)
     await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.005)") for _ in range(40)))
-    count = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'neuralrouting' AND datname = current_database()"
-    assert 1 < (await database.fetch(count))[0][0] <= 4
+    mine = "application_name = 'neuralrouting' AND datname = current_database()"
+    assert 1 < (await database.fetch(f"SELECT COUNT(*) FROM pg_stat_activity WHERE {mine}"))[0][0] <= 4
     await database.close()

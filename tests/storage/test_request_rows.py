@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow, RequestRows, Sums, Totals
 
@@ -98,16 +99,21 @@ async def test_an_account_without_requests_has_empty_totals(database: Database):
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-_maybe_text = st.none() | _text
-_count = st.integers(0, 2**62)
+_values = st.fixed_dictionaries(
+    {
+        "end_user": st.none() | _text,
+        "attempts": _text,
+        "stream": st.booleans(),
+        "cost_nanousd": st.none() | st.integers(0, 2**62),
+        "request_body": st.none() | st.binary(),
+    }
+)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    end_user=_maybe_text, attempts=_text, stream=st.booleans(), cost=st.none() | _count, body=st.none() | st.binary()
-)
-async def test_any_value_survives(database: Database, end_user, attempts, stream, cost, body):
-    row = _row("x", end_user=end_user, attempts=attempts, stream=stream, cost_nanousd=cost, request_body=body)
+@given(values=_values)
+async def test_any_value_survives(database: Database, values: dict[str, object]):
+    row = _row("x", **values)
     await database.execute("DELETE FROM requests")
     rows = await _insert(database, row)
     assert await rows.find("x", "acme") == row

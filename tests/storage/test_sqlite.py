@@ -4,13 +4,13 @@ import asyncio
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+
 from neuralrouting.errors import Unavailable
 from neuralrouting.storage.database import FILE_NAME, open_database
 
@@ -58,8 +58,9 @@ async def test_files_are_closed_to_other_users(tmp_path: Path):
 async def test_two_processes_write_one_file_and_lose_nothing(tmp_path: Path):
     database = await open_database(None, tmp_path)
     try:
-        processes = [subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path), name]) for name in ("one", "two")]
-        codes = [await asyncio.to_thread(process.wait, 60) for process in processes]
+        command = [sys.executable, "-c", WRITE, str(tmp_path)]
+        processes = [await asyncio.create_subprocess_exec(*command, name) for name in ("one", "two")]
+        codes = [await process.wait() for process in processes]
         assert codes == [0, 0]
         assert await database.fetch("SELECT COUNT(*) FROM accounts") == [(2_000,)]
     finally:
@@ -103,6 +104,21 @@ async def test_a_write_waits_for_another_process_to_finish(tmp_path: Path):
     finally:
         other.close()
         await database.close()
+
+
+async def test_opening_waits_for_another_worker_that_is_making_the_file(tmp_path: Path):
+    other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE first (number INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.2, other.execute, ["COMMIT"])
+    timer.start()
+    try:
+        database = await open_database(None, tmp_path)
+        assert await database.fetch("PRAGMA journal_mode") == [("wal",)]
+        await database.close()
+    finally:
+        timer.join()
+        other.close()
 
 
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path):

@@ -98,11 +98,13 @@ class _Known(msgspec.Struct, frozen=True):
 class KeyRing:
     """Every key in memory, kept up to date: finding a caller waits for no database.
 
-    While the database is down known keys work for `GRACE_S`.
+    While the database is down known keys work for `grace_s`.
     """
 
-    def __init__(self, rows: KeyRows) -> None:
+    def __init__(self, rows: KeyRows, *, poll_s: float = POLL_S, grace_s: float = GRACE_S) -> None:
         self._rows = rows
+        self._poll_s = poll_s
+        self._grace_s = grace_s
         self._known: dict[str, _Known] = {}
         self._missed: dict[str, float] = {}
         self._asking = asyncio.Lock()
@@ -157,7 +159,7 @@ class KeyRing:
         same = hmac.compare_digest(digest, _NO_DIGEST if known is None else known.digest)
         if known is None or known.caller is None or not same:
             raise _refusal(token)
-        if time.monotonic() - self._fresh_s > GRACE_S:
+        if time.monotonic() - self._fresh_s > self._grace_s:
             raise _away()
         return known.caller
 
@@ -196,13 +198,13 @@ class KeyRing:
     async def _follow(self) -> None:
         answered = True
         while True:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._poll_s)
             asked_s = time.monotonic()
             try:
                 self._learn(await self._rows.changed_since(self._since_ms(asked_s)))
             except Unavailable as error:
                 if answered:
-                    _log.warning("known keys work for %.0f s more: %s", GRACE_S, error.message)
+                    _log.warning("known keys work for %.0f s more: %s", self._grace_s, error.message)
                 answered = False
             else:
                 self._fresh_s = asked_s
@@ -222,9 +224,7 @@ def _away() -> Unavailable:
 
 def _refusal(token: str) -> AuthenticationError:
     """Say how to send a key and where to make one; shows no more of it than its last four characters."""
-    shown = (
-        f" ending in {token[-4:]}" if len(token) >= 16 and token[-4:].isalnum() and token.isascii() else ""
-    )
+    shown = f" ending in {token[-4:]}" if len(token) >= 16 and token[-4:].isalnum() and token.isascii() else ""
     return AuthenticationError(
         f"The API key{shown} is unknown or revoked. Send one as 'Authorization: Bearer nr_live_...' or "
         "'X-API-KEY: nr_live_...'; make one with `neuralrouting keys create`."

@@ -39,13 +39,13 @@ def cost_nanousd(
     prompt = max(0, prompt_tokens)
     cached = min(max(0, cached_tokens), prompt)
     written = min(max(0, cache_write_tokens), prompt - cached)
-    rates = (price.input_picousd, price.cached_input_picousd, price.cache_write_picousd, price.output_picousd)
+    paid_in, paid_cached, paid_write = price.input_picousd, price.cached_input_picousd, price.cache_write_picousd
+    paid_out = price.output_picousd
     for start, *step in price.steps:
         if prompt >= start:
-            rates = (step[0], step[1], step[2], step[3])
-    counts = (prompt - cached - written, cached, written, max(0, completion_tokens))
-    total_picousd = sum(count * rate for count, rate in zip(counts, rates, strict=True))
-    return (total_picousd + _HALF_NANO) // _NANO
+            paid_in, paid_cached, paid_write, paid_out = step
+    total_picousd = (prompt - cached - written) * paid_in + cached * paid_cached + written * paid_write
+    return (total_picousd + max(0, completion_tokens) * paid_out + _HALF_NANO) // _NANO
 
 
 def blended_picousd(price: Price) -> int:

@@ -97,8 +97,8 @@ class _Translation:
         try:
             entries = msgspec.convert(self._raw["model_list"] or [], list[_Entry])
         except msgspec.ValidationError as error:
-            where = str(error).replace("`$", "`model_list")
-            raise ConfigError(f"{self._source}: {where}") from error
+            told = str(error) if " - at " in str(error) else f"{error} - at `$`"
+            raise ConfigError(f"{self._source}: {told.replace('`$', '`model_list')}") from error
         models = [m for index, entry in enumerate(entries) if (m := self._model(entry, index))]
         self._general(kept)
         for section in ("litellm_settings", "router_settings"):

@@ -50,8 +50,12 @@ def read(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     raw = merged(raw, from_environment(environ, sorted(names)))
     raw = merged(raw, _given(overrides or {}))
     raw.setdefault("data_dir", _data_dir(environ))
-    config = typed(_with_built_in_rows(raw), str(file or "configuration"))
-    return Loaded(_checked(config), file, notices)
+    source = str(file or "configuration")
+    config = typed(_with_built_in_rows(raw), source)
+    try:
+        return Loaded(_checked(config), file, notices)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error.message}") from error
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -4,27 +4,40 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
 from neuralrouting.config.secret import Secret
-from neuralrouting.config.settings import Config
+from neuralrouting.config.settings import Config, ModelConfig, ProviderConfig
 from neuralrouting.errors import ConfigError
 
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+_NUMBER_FOR_TEXT = re.compile(r"Expected `str.*got `(?:int|float)`")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 
 def typed(raw: Mapping[str, Any], source: str) -> Config:
     """Turn a merged mapping into a Config; `source` opens the message of the ConfigError it raises."""
     _refuse_unknown(raw, Config, "", source)
+    # msgspec's paths do not tell which item of a list or mapping was wrong, so these are turned one by one first.
+    for name, row in (mapping(raw.get("providers")) or {}).items():
+        _convert(row, ProviderConfig, f"providers.{name}", source)
+    models: object = raw.get("models")
+    for index, row in enumerate(cast("list[object]", models) if isinstance(models, list) else []):
+        _convert(row, ModelConfig, f"models[{index}]", source)
+    return _convert(raw, Config, "", source)
+
+
+def _convert(raw: object, kind: type[_Struct], path: str, source: str) -> _Struct:
     try:
-        return msgspec.convert(raw, Config, dec_hook=decode_secret)
+        return msgspec.convert(raw, kind, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         message = str(error)
         found = _PATH.search(message)
-        where = found.group(1).replace("[...]", "") if found else ""
-        raise ConfigError(f"{source}: {where or 'the file'}: {_lower(_PATH.sub('', message))}") from error
+        where = ".".join(part for part in (path, found.group(1) if found else "") if part)
+        hint = "; put it in quotes" if _NUMBER_FOR_TEXT.search(message) else ""
+        raise ConfigError(f"{source}: {where}: {_lower(_PATH.sub('', message))}{hint}") from error
 
 
 def setting(value: str, kind: Any, name: str) -> Any:  # noqa: ANN401  a setting may be of any type
@@ -40,7 +53,7 @@ def decode_secret(kind: type, value: object) -> object:
     """Wrap a key at the moment it is read (msgspec's hook for types it does not know)."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
 
 def bare(kind: Any) -> Any:  # noqa: ANN401  a type form

@@ -6,12 +6,21 @@ from neuralrouting.exchange import Bill, Usage
 
 def bill(served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
     """Price an answer at the model that served it; an unpriced model gives None, never zero."""
-    return Bill(_cost(served, usage), _cost(baseline, usage), _version(served))
+    return _bill(_cost(served, usage), served, usage, baseline)
 
 
 def free(served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
     """Price an answer that came from the cache: it costs nothing and saves what the baseline would have cost."""
-    return Bill(0, _cost(baseline, usage), _version(served))
+    return _bill(0, served, usage, baseline)
+
+
+def _bill(cost: int | None, served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
+    compared = _cost(baseline, usage)
+    version = served.price.version if served.price is not None else "unpriced"
+    if cost is None or compared is None:
+        return Bill(cost, compared, None, None, version)
+    saved = compared - cost
+    return Bill(cost, compared, saved, round(100 * saved / compared, 2) if compared else None, version)
 
 
 def _cost(deployment: Deployment, usage: Usage) -> int | None:
@@ -24,7 +33,3 @@ def _cost(deployment: Deployment, usage: Usage) -> int | None:
         usage.cached_tokens,
         usage.cache_write_tokens,
     )
-
-
-def _version(deployment: Deployment) -> str:
-    return deployment.price.version if deployment.price is not None else "unpriced"

@@ -80,11 +80,12 @@ class StreamTranslator:
         self._open: dict[int, _OpenBlock] = {}
         self._calls = 0
         self._spoken = False
+        self._delivered = False
 
     def read(self, events: list[Event]) -> list[JsonObject]:
         """Return the chunks of these events.
 
-        An error event raises what its type stands for, or UpstreamInterrupted once a chunk has come out;
+        An error event raises what its type stands for, or UpstreamInterrupted once a chunk has been returned;
         what is not Anthropic's protocol raises UpstreamBadResponse.
         """
         chunks: list[JsonObject] = []
@@ -92,6 +93,7 @@ class StreamTranslator:
             if self.ended:
                 break
             chunks += self._chunks(event.data)
+        self._delivered = self._delivered or bool(chunks)
         return chunks
 
     def _chunks(self, data: bytes) -> Iterator[JsonObject]:
@@ -215,7 +217,7 @@ class StreamTranslator:
         fault = error_inside(data, self._provider)
         if fault is None:
             fault = UpstreamBadResponse(f"{self._provider} sent an error that does not say what is wrong")
-        if not self._spoken:
+        if not self._delivered:
             return fault
         interrupted = UpstreamInterrupted(f"{self._provider} broke its answer off: {fault.message}")
         interrupted.provider_status = fault.provider_status

@@ -10,7 +10,7 @@ import msgspec
 from neuralrouting.catalog import Deployment
 from neuralrouting.config import UpstreamConfig
 from neuralrouting.engine import Inspection
-from neuralrouting.errors import NoCapableModel, UpstreamBadResponse, UpstreamError, UpstreamTimeout
+from neuralrouting.errors import NoCapableModel, UpstreamBadResponse, UpstreamError, UpstreamInterrupted, UpstreamTimeout
 from neuralrouting.exchange import Attempt, JsonObject, Route
 from neuralrouting.providers.base import Call, Completion, Provider
 from neuralrouting.providers.speeds import Speeds
@@ -132,6 +132,8 @@ class Dispatcher:
     ) -> UpstreamError:
         if isinstance(error, TimeoutError):
             error = UpstreamTimeout(f"{deployment.provider} gave no answer in {time.monotonic() - started_s:.1f} s")
+        elif isinstance(error, UpstreamInterrupted):  # nothing has reached the client yet, so another may be asked
+            error = UpstreamBadResponse(error.message)
         attempts.append(
             Attempt(
                 deployment.id, deployment.provider, error.code or "upstream_error", _since_us(started_s),

@@ -17,7 +17,8 @@ from neuralrouting.errors import (
 
 MAX_MESSAGE_CHARS = 2_000
 _SECRET = re.compile(r"(?i)\b(?:bearer\s+\S+|(?:sk|gsk|key|nr|AIza|xai|pplx)[-_][\w.-]{6,}|https?://\S+)")
-_CONTEXT = ("context_length", "context length", "maximum context", "too long", "context window", "prompt is too long")
+_CONTEXT = ("context_length", "context length", "maximum context", "context limit", "context window", "too long")
+_NO_BALANCE = ("credit balance", "insufficient_quota", "billing")
 
 
 def fault_of(status: int, headers: dict[str, str], body: bytes, provider: str) -> UpstreamError:
@@ -40,7 +41,7 @@ def scrub(text: str) -> str:
 
 def _fault(status: int, kind: str, code: str, message: str, provider: str) -> UpstreamError:  # noqa: PLR0911  a table
     said = f"{provider} answered {status}" + (f": {message}" if message else "")
-    if status in (401, 403) or "insufficient_quota" in (kind, code) or status == 402:
+    if status in (401, 402, 403) or any(mark in f"{kind} {code} {message.lower()}" for mark in _NO_BALANCE):
         return UpstreamAuth(f"{provider} refused the operator's key or has no balance left; the operator must look")
     if status == 429:
         return UpstreamRateLimited(said)

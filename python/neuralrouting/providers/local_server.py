@@ -57,9 +57,7 @@ def serve(options: argparse.Namespace) -> None:
     try:
         _server = llama.Server(params)
     except RuntimeError:
-        sys.exit(
-            f"llama.cpp cannot serve {options.model} on port {options.port}: file damaged or port in use"
-        )
+        sys.exit(f"llama.cpp cannot serve {options.model} on port {options.port}: file damaged or port in use")
     wait_for_parent()
     os._exit(0)  # llama.cpp's own threads may be in the middle of an answer nobody waits for
 
@@ -76,9 +74,7 @@ def wait_for_parent() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line of the child process."""
-    parser = argparse.ArgumentParser(
-        prog="python -m neuralrouting.providers.local_server", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m neuralrouting.providers.local_server", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="path of a GGUF file")
     parser.add_argument("--name", default="", help="name the model answers under (default: the file's)")
     parser.add_argument("--port", type=int, required=True, help=f"port on {HOST}")

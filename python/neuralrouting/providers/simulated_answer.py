@@ -47,9 +47,7 @@ class Choice(msgspec.Struct, frozen=True):
     @property
     def tokens(self) -> int:
         """Estimated length; a call counts with name and arguments."""
-        return estimate_tokens(self.text or "") + sum(
-            estimate_tokens(name + args) for name, args in self.calls
-        )
+        return estimate_tokens(self.text or "") + sum(estimate_tokens(name + args) for name, args in self.calls)
 
 
 _DECODER = msgspec.json.Decoder(Wishes)
@@ -92,11 +90,7 @@ def _json(wishes: Wishes, key: bytes, words: int) -> str | None:
     wanted = wishes.response_format
     if wanted is None or wanted.type == "text":
         return None
-    if (
-        wanted.type == "json_schema"
-        and wanted.json_schema is not None
-        and wanted.json_schema.schema != ABSENT
-    ):
+    if wanted.type == "json_schema" and wanted.json_schema is not None and wanted.json_schema.schema != ABSENT:
         return orjson.dumps(example_of(orjson.loads(bytes(wanted.json_schema.schema)), key[0])).decode()
     return orjson.dumps({"simulated": True, "answer": _prose(key, words, 0)}).decode()
 

@@ -83,9 +83,7 @@ class _Maker:
         if keyword == "$ref":
             return [self._target(str(value))]
         parts = _list(value)
-        return [
-            _object(part) for part in (parts if keyword == "allOf" else parts and [_branch(parts, depth)])
-        ]
+        return [_object(part) for part in (parts if keyword == "allOf" else parts and [_branch(parts, depth)])]
 
     def _target(self, pointer: str) -> JsonObject:
         target = self._root

@@ -83,9 +83,7 @@ def directed(script: Script, prompt: str) -> Script:
             case "usage" if value in ("none", "lie", "true"):
                 script = msgspec.structs.replace(script, usage=value)
             case _:
-                raise ValueError(
-                    f"{word!r} is no directive; there are fail, latency_ms, token_ms, tokens, usage"
-                )
+                raise ValueError(f"{word!r} is no directive; there are fail, latency_ms, token_ms, tokens, usage")
     return script
 
 

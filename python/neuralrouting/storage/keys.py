@@ -64,9 +64,7 @@ class KeyRows:
         if account_id is None:
             rows = await self._database.fetch(f"{_SELECT} ORDER BY created_ms, id")
         else:
-            rows = await self._database.fetch(
-                f"{_SELECT} WHERE account_id = $1 ORDER BY created_ms, id", account_id
-            )
+            rows = await self._database.fetch(f"{_SELECT} WHERE account_id = $1 ORDER BY created_ms, id", account_id)
         return [_row(row) for row in rows]
 
     async def revoke(self, key_id: str, now_ms: int) -> bool:

@@ -35,9 +35,7 @@ class Migration(msgspec.Struct, frozen=True):
 def packaged(dialect: str) -> tuple[Migration, ...]:
     """Return the migrations that come with this program, in order."""
     folder = resources.files("neuralrouting.storage") / "migrations" / dialect
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return tuple(_read(file.name, file.read_text("utf-8")) for file in files)
 
 

@@ -24,9 +24,9 @@ MIGRATION_LOCK = 0x6E725F6D6967
 
 _REFUSED_CLASSES = ("22", "23")
 """SQLSTATE classes of a row that cannot be stored: data exception, integrity constraint."""
-_UNAVAILABLE_CLASSES = ("08", "25", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX")
+_UNAVAILABLE_CLASSES = ("08", "25", "28", "3D", "3F", "40", "42501", "53", "55", "57", "58", "XX")
 """SQLSTATE classes of a server that does not serve us now: connection, read-only standby, login, no such
-database, deadlock, missing privilege, out of resources, lock, shutdown, system or internal error."""
+database or schema, deadlock, missing privilege, out of resources, lock, shutdown, system or internal error."""
 _CHECK = "Check that the server runs and that database_url has the right host, port, name, user and password."
 
 
@@ -176,6 +176,4 @@ def _told(place: str) -> Generator[None]:
 
 
 def _without_nul(row: Row) -> Row:
-    return tuple(
-        value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value for value in row
-    )
+    return tuple(value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value for value in row)

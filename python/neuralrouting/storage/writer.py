@@ -43,6 +43,7 @@ class Writer:
         self._batch = batch
         self._rows: deque[_Queued] = deque()
         self._accepted = 0
+        self._due = 0
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
         self._closing = False
@@ -78,9 +79,9 @@ class Writer:
 
     async def flush(self) -> None:
         """Wait until every row that was put before this call is written."""
-        target = self._accepted
+        self._due = target = self._accepted
         self._wake.set()
-        await self._until(lambda: self._accepted - len(self._rows) >= target)
+        await self._until(lambda: self._written >= target)
 
     async def close(self, *, timeout_s: float = 20.0) -> None:
         """Write what waits, then stop. What the database does not take in `timeout_s` is logged as lost."""
@@ -92,10 +93,12 @@ class Writer:
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
-            _log.error(
-                "stopped with %d rows that the database did not take in %.0f s", len(self._rows), timeout_s
-            )
+            _log.error("stopped with %d rows that the database did not take in %.0f s", len(self._rows), timeout_s)
         self._task = None
+
+    @property
+    def _written(self) -> int:
+        return self._accepted - len(self._rows)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         if reached():
@@ -109,7 +112,7 @@ class Writer:
             self._wake.clear()
             while self._rows:
                 await self._write_batch()
-                if not self._closing and len(self._rows) < self._batch:
+                if not self._closing and self._written >= self._due and len(self._rows) < self._batch:
                     break
             if self._rows:
                 asyncio.get_running_loop().call_later(self._flush_s, self._wake.set)

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::scan::{hex4, number_length, plain_length};
 use super::{Kind, MAX_DEPTH, MAX_NUMBER_BYTES, MAX_STRUCTURAL, Node, Tree, Value};
 use crate::error::{Fault, Rejection};
 
@@ -276,8 +277,10 @@ impl Parser<'_> {
 
     fn place(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = before.split(|&byte| byte == b'\n').count();
-        let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        let line_start =
+            before.iter().rposition(|&byte| byte == b'\n').map_or(0, |line_break| line_break + 1);
+        let line = 1 + before[..line_start].iter().map(|&byte| usize::from(byte == b'\n')).sum::<usize>();
+        let column = 1 + before.len() - line_start;
         format!("at line {line} column {column}")
     }
 }
@@ -301,90 +304,4 @@ impl Iterator for Keys<'_> {
 /// Positions fit: `parse` refuses larger bodies, and there are fewer nodes than bytes.
 fn narrow(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
-}
-
-/// How many bytes at the start of `bytes` are neither `"`, `\` nor a control character; eight at a time.
-fn plain_length(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        let special = special_bytes(u64::from_le_bytes(*chunk));
-        if special != 0 {
-            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
-        }
-        rest = tail;
-    }
-    let plain = rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count();
-    bytes.len() - rest.len() + plain
-}
-
-/// The high bit of each byte of `word` that is `"`, `\` or below 0x20; exact up to the first one.
-const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = word ^ (ONES * b'"' as u64);
-    let slash = word ^ (ONES * b'\\' as u64);
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    ((quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash) | control) & HIGH
-}
-
-/// Length of the number at the start of `bytes` and whether it has an exponent; `None` if it is none.
-fn number_length(bytes: &[u8]) -> Option<(usize, bool)> {
-    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut at = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(at);
-    if whole == 0 || (whole > 1 && bytes[at] == b'0') {
-        return None;
-    }
-    at += whole;
-    if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(at + 1);
-        at += 1 + (fraction > 0).then_some(fraction)?;
-    }
-    if !matches!(bytes.get(at), Some(b'e' | b'E')) {
-        return Some((at, false));
-    }
-    at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-    let exponent = digits(at);
-    (exponent > 0).then_some((at + exponent, true))
-}
-
-fn hex4(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
-}
-
-/// Decode the escapes of a string that `Parser::string` has accepted.
-pub(super) fn unescape(inner: &str) -> String {
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let (decoded, length) = unescape_one(&rest[at..]);
-        out.push(decoded);
-        rest = &rest[at + length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The character an escape at the start of `rest` stands for, and the escape's length in bytes.
-fn unescape_one(rest: &str) -> (char, usize) {
-    let bytes = rest.as_bytes();
-    let unit = |from: usize| bytes.get(from..from + 4).and_then(hex4).unwrap_or(0xfffd);
-    match bytes.get(1) {
-        Some(b'b') => ('\u{8}', 2),
-        Some(b'f') => ('\u{c}', 2),
-        Some(b'n') => ('\n', 2),
-        Some(b'r') => ('\r', 2),
-        Some(b't') => ('\t', 2),
-        Some(b'u') => match unit(2) {
-            high @ 0xd800..0xdc00 => {
-                let low = unit(8);
-                let point = 0x1_0000 + ((high - 0xd800) << 10) + low.saturating_sub(0xdc00);
-                (char::from_u32(point).unwrap_or('\u{fffd}'), 12)
-            }
-            point => (char::from_u32(point).unwrap_or('\u{fffd}'), 6),
-        },
-        Some(&byte) => (char::from(byte), 2),
-        None => ('\u{fffd}', 1),
-    }
 }

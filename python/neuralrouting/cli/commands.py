@@ -1,7 +1,5 @@
 """The command line: starts the gateway, makes keys, shows models, checks the configuration."""
 
-import asyncio
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -10,15 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from neuralrouting.cli.show import key_facts, model_cells, model_facts, print_json, print_table
 from neuralrouting.errors import NeuralRoutingError
 
 # Everything else is imported where it is used, so that `--help` starts fast.
-# ruff: noqa: PLC0415
+# `\b` is click's mark for lines that it must not wrap.
+# ruff: noqa: D301, PLC0415
 
 if TYPE_CHECKING:
-    from neuralrouting.catalog import Catalog, Deployment
+    from neuralrouting.catalog import Catalog
     from neuralrouting.config import Loaded
-    from neuralrouting.storage.keys import KeyRow, KeyRows
+    from neuralrouting.storage.keys import KeyRows
 
 _Result = TypeVar("_Result")
 
@@ -34,6 +34,10 @@ class _Commands(click.Group):
             raise click.ClickException(error.message) from error
         except OSError as error:
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"{error}; install it beside neuralrouting, or build the package anew"
+            ) from error
 
 
 _config = click.option(
@@ -120,7 +124,7 @@ def create_key(account: str, name: str, *, test: bool, path: Path | None, as_jso
 
     minted = _with_keys(path, lambda rows: make(rows, account, name, live=not test, now_ms=_now_ms()))
     if as_json:
-        _print_json({"key": minted.key, "id": minted.id, "account": account, "name": name, "live": not test})
+        print_json({"key": minted.key, "id": minted.id, "account": account, "name": name, "live": not test})
         return
     click.echo(minted.key)
     click.echo(f"id {minted.id}; this key is not shown again", err=True)
@@ -137,13 +141,13 @@ def list_keys(account: str | None, path: Path | None, *, as_json: bool) -> None:
       neuralrouting keys list --account default --json
     """
     found = _with_keys(path, lambda rows: rows.all(account))
-    rows = [_key_facts(row) for row in found]
+    rows = [key_facts(row) for row in found]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif not rows:
         click.echo("no keys yet; make one with `neuralrouting keys create`")
     else:
-        _print_table(list(rows[0]), [[str(value or "") for value in row.values()] for row in rows])
+        print_table(list(rows[0]), [[str(value or "") for value in row.values()] for row in rows])
 
 
 @keys.command("revoke")
@@ -159,7 +163,7 @@ def revoke_key(key_id: str, path: Path | None, *, as_json: bool) -> None:
     if not _with_keys(path, lambda rows: rows.revoke(key_id, _now_ms())):
         raise click.ClickException(f"no key {key_id!r} that could be revoked; see `neuralrouting keys list`")
     if as_json:
-        _print_json({"id": key_id, "revoked": True})
+        print_json({"id": key_id, "revoked": True})
     else:
         click.echo(f"revoked {key_id}")
 
@@ -176,12 +180,12 @@ def models(path: Path | None, *, as_json: bool) -> None:
       neuralrouting models --json | jq '.[] | select(.servable) | .id'
     """
     catalog = _catalog(_load(path))
-    rows = [_model_facts(d, catalog) for d in (*catalog.known, *(d for d in catalog.servable if d.simulated))]
+    rows = [model_facts(d, catalog) for d in (*catalog.known, *(d for d in catalog.servable if d.simulated))]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     head = ["model", "provider", "tier", "context", "$ in", "$ out", "can", "reached"]
-    _print_table(head, [_model_cells(row) for row in rows])
+    print_table(head, [model_cells(row) for row in rows])
 
 
 @main.group()
@@ -216,7 +220,7 @@ def check_config(path: Path | None, *, as_json: bool) -> None:
         "warnings": list(near_misses(os.environ, loaded.config)),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     click.echo(f"file: {facts['file'] or 'none; defaults and environment'}")
     for name, url in facts["providers"].items():
@@ -231,13 +235,17 @@ def check_config(path: Path | None, *, as_json: bool) -> None:
 @_json
 def version(*, as_json: bool) -> None:
     """Print the version of the package and of its native module."""
+    from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
     from neuralrouting.engine import version as native
 
-    facts = {"neuralrouting": installed("neuralrouting"), "native": native()}
+    try:
+        facts = {"neuralrouting": installed("neuralrouting"), "native": native()}
+    except PackageNotFoundError:
+        facts = {"neuralrouting": "not installed, run from its sources", "native": native()}
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         click.echo(f"neuralrouting {facts['neuralrouting']} (native {facts['native']})")
 
@@ -260,7 +268,9 @@ def _catalog(loaded: "Loaded") -> "Catalog":
 
 def _with_keys(path: Path | None, ask: Callable[["KeyRows"], Awaitable[_Result]]) -> _Result:
     """Open the configured database, ask it one thing about keys, close it."""
-    from neuralrouting.storage.database import open_database
+    import asyncio
+
+    from neuralrouting.storage.database import RowError, open_database
     from neuralrouting.storage.keys import KeyRows
 
     settings = _load(path).config
@@ -269,83 +279,13 @@ def _with_keys(path: Path | None, ask: Callable[["KeyRows"], Awaitable[_Result]]
         database = await open_database(settings.database_url, Path(settings.data_dir))
         try:
             return await ask(KeyRows(database))
+        except RowError as error:
+            raise click.ClickException(str(error)) from error
         finally:
             await database.close()
 
     return asyncio.run(run())
 
 
-def _key_facts(row: "KeyRow") -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "account": row.account_id,
-        "name": row.name,
-        "kind": "live" if row.live else "test",
-        "last4": row.last4,
-        "created": _day(row.created_ms),
-        "revoked": _day(row.revoked_ms) if row.revoked_ms is not None else None,
-    }
-
-
-def _model_facts(d: "Deployment", catalog: "Catalog") -> dict[str, Any]:
-    can = [name for name in d.capabilities.__struct_fields__ if getattr(d.capabilities, name)]
-    reached = d.id not in catalog.unreachable
-    return {
-        "id": d.id,
-        "model": d.model,
-        "provider": d.provider,
-        "tier": d.tier,
-        "context_tokens": d.context_tokens,
-        "input_usd_per_mtok": _usd(d.price.input_picousd) if d.price else None,
-        "output_usd_per_mtok": _usd(d.price.output_picousd) if d.price else None,
-        "price_version": d.price.version if d.price else None,
-        "capabilities": can,
-        "quality": d.quality,
-        "simulated": d.simulated,
-        "servable": reached,
-        "why_not": catalog.unreachable.get(d.id),
-    }
-
-
-def _model_cells(row: dict[str, Any]) -> list[str]:
-    reached = "simulated" if row["simulated"] else "yes"
-    return [
-        row["model"],
-        row["provider"],
-        row["tier"],
-        f"{row['context_tokens']:,}",
-        row["input_usd_per_mtok"] or "unpriced",
-        row["output_usd_per_mtok"] or "unpriced",
-        " ".join(row["capabilities"]),
-        reached if row["servable"] else row["why_not"],
-    ]
-
-
-def _usd(picousd: int) -> str:
-    whole, rest = divmod(picousd, 1_000_000)
-    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
-
-
-def _day(unix_ms: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_ms // 1000))
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _print_json(data: object) -> None:
-    click.echo(json.dumps(data, indent=2))
-
-
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*head, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # A pipe has no width: nothing is cut there.
-    console = Console()
-    (console if console.is_terminal else Console(width=240)).print(table)

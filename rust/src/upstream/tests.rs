@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+use serde_json::{Map, Value as Json, json};
+
+use super::{OURS, Upstream};
+use crate::json::Tree;
+
+fn splice(body: &str, upstream: &Upstream<'_>, streams: bool) -> String {
+    let (tree, text) = Tree::parse(body.as_bytes()).unwrap();
+    String::from_utf8(upstream.splice(tree.root(text), streams)).unwrap()
+}
+
+fn gpt<'a>() -> Upstream<'a> {
+    Upstream { model: "gpt", stream_usage: true, ..Upstream::default() }
+}
+
+#[test]
+fn unknown_members_keep_their_bytes_and_order() {
+    let body = r#" { "z" : 123456789012345678901234567890 , "messages":[ {"role":"user", "content":"\u0041\ud83d\ude00"} ],
+        "\u0061":1.50E+01, "model":"auto" } "#;
+    let expected = r#"{"model":"gpt","z":123456789012345678901234567890,"messages":[ {"role":"user", "content":"\u0041\ud83d\ude00"} ],"\u0061":1.50E+01}"#;
+    assert_eq!(splice(body, &gpt(), false), expected);
+}
+
+#[test]
+fn our_own_members_never_reach_a_provider() {
+    let body =
+        r#"{"model":"m","routing_mode":"cost","session_id":"s","feature":"f","\u0066eature_x":1,"user":"u"}"#;
+    assert_eq!(splice(body, &gpt(), false), r#"{"model":"gpt","\u0066eature_x":1,"user":"u"}"#);
+    assert_eq!(splice(r#"{"\u006dodel":"m"}"#, &gpt(), false), r#"{"model":"gpt"}"#);
+}
+
+#[test]
+fn a_stream_is_always_asked_for_its_usage() {
+    assert_eq!(
+        splice(r#"{"stream":true}"#, &gpt(), true),
+        r#"{"model":"gpt","stream":true,"stream_options":{"include_usage":true}}"#
+    );
+    for options in ["null", "{}", r#"{"include_usage":false}"#, r#"{"include_usage":null}"#] {
+        let body = format!(r#"{{"stream_options":{options}}}"#);
+        assert_eq!(splice(&body, &gpt(), true), r#"{"model":"gpt","stream_options":{"include_usage":true}}"#);
+    }
+    let body = r#"{"stream_options":{"x": [1 ],"include_usage":false,"y":2.0}}"#;
+    assert_eq!(
+        splice(body, &gpt(), true),
+        r#"{"model":"gpt","stream_options":{"include_usage":true,"x":[1 ],"y":2.0}}"#
+    );
+}
+
+#[test]
+fn stream_options_are_the_clients_own_where_we_do_not_ask() {
+    let body = r#"{"stream_options":{"include_usage": false}}"#;
+    let same = r#"{"model":"gpt","stream_options":{"include_usage": false}}"#;
+    assert_eq!(splice(body, &gpt(), false), same);
+    assert_eq!(splice(body, &Upstream { stream_usage: false, ..gpt() }, true), same);
+    assert_eq!(splice(body, &Upstream { drop: &["stream_options"], ..gpt() }, true), r#"{"model":"gpt"}"#);
+}
+
+#[test]
+fn dropped_members_are_left_out() {
+    let upstream = Upstream { drop: &["seed", "logprobs"], ..gpt() };
+    assert_eq!(splice(r#"{"seed":1,"a":2,"logprobs":true}"#, &upstream, false), r#"{"model":"gpt","a":2}"#);
+}
+
+#[test]
+fn renamed_members_never_stand_twice() {
+    let upstream = Upstream { rename: &[("max_completion_tokens", "max_tokens")], ..gpt() };
+    let cases = [
+        (r#"{"max_completion_tokens":5,"a":1}"#, r#"{"model":"gpt","max_tokens":5,"a":1}"#),
+        (r#"{"max_completion_tokens":5,"max_tokens":6}"#, r#"{"model":"gpt","max_tokens":6}"#),
+        (r#"{"max_tokens":6,"max_completion_tokens":5}"#, r#"{"model":"gpt","max_tokens":6}"#),
+        (r#"{"max_completion_tokens":null,"max_tokens":null}"#, r#"{"model":"gpt","max_tokens":null}"#),
+        (r#"{"max_tokens":null,"max_completion_tokens":5}"#, r#"{"model":"gpt","max_tokens":5}"#),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(splice(body, &upstream, false), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_model_name_is_escaped() {
+    let upstream = Upstream { model: "a\"b\\c\u{1}", ..gpt() };
+    assert_eq!(splice("{}", &upstream, false), r#"{"model":"a\"b\\c\u0001"}"#);
+}
+
+fn any_body() -> impl Strategy<Value = Map<String, Json>> {
+    let value = prop_oneof![
+        Just(json!(null)),
+        any::<i64>().prop_map(|it| json!(it)),
+        any::<String>().prop_map(|it| json!([it]))
+    ];
+    let name = prop_oneof![
+        "[a-d]",
+        prop::sample::select(vec!["model", "feature", "stream_options", "session_id"])
+            .prop_map(str::to_owned)
+    ];
+    prop::collection::btree_map(name, value, 0..8).prop_map(|it| it.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_parses_and_holds_all_that_is_not_ours(body in any_body(), streams in any::<bool>()) {
+        let sent = splice(&Json::Object(body.clone()).to_string(), &gpt(), streams);
+        let (tree, text) = Tree::parse(sent.as_bytes()).unwrap();
+        for (name, value) in body.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+            prop_assert_eq!(tree.root(text).get(name).unwrap().raw(), value.to_string());
+        }
+        prop_assert!(tree.root(text).get("model").unwrap().is("gpt"));
+    }
+
+    #[test]
+    fn no_renaming_makes_a_body_that_is_refused(
+        body in any_body(), rename in prop::collection::vec(("[a-e]", "[a-e]|model|stream_options"), 0..5),
+    ) {
+        let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+        let sent = splice(&Json::Object(body).to_string(), &Upstream { rename: &rename, ..gpt() }, true);
+        prop_assert!(Tree::parse(sent.as_bytes()).is_ok(), "{}", sent);
+    }
+}
