@@ -37,6 +37,7 @@ def _row(request_id: str, **changes: object) -> RequestRow:
         prompt_tokens=10,
         completion_tokens=20,
         cached_tokens=1,
+        cache_write_tokens=1,
         reasoning_tokens=2,
         usage_source="provider",
         cost_nanousd=100,

@@ -52,7 +52,9 @@ def totals(outcomes: Sequence[Outcome]) -> list[str]:
     ]
     if simulated:
         lines.append(f"simulated: at list prices {_money(simulated)}")
-        lines.append("           no model was called and nothing was spent; with a provider key set, real models answer")
+        lines.append(
+            "           no model was called and nothing was spent; with a provider key set, real models answer"
+        )
     return lines
 
 

@@ -64,6 +64,7 @@ def _row(done: Exchange) -> RequestRow:
         prompt_tokens=usage.prompt_tokens if usage is not None else 0,
         completion_tokens=usage.completion_tokens if usage is not None else 0,
         cached_tokens=usage.cached_tokens if usage is not None else 0,
+        cache_write_tokens=usage.cache_write_tokens if usage is not None else 0,
         reasoning_tokens=usage.reasoning_tokens if usage is not None else 0,
         usage_source=usage.source if usage is not None else None,
         cost_nanousd=bill.cost_nanousd if bill is not None else None,

@@ -38,6 +38,7 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    cache_write_tokens: int
     reasoning_tokens: int
     usage_source: str | None
     cost_nanousd: int | None

@@ -46,6 +46,7 @@ CREATE TABLE requests (
     prompt_tokens BIGINT NOT NULL,
     completion_tokens BIGINT NOT NULL,
     cached_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
     reasoning_tokens BIGINT NOT NULL,
     usage_source TEXT,
     cost_nanousd BIGINT,

@@ -46,6 +46,7 @@ CREATE TABLE requests (
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     usage_source TEXT,
     cost_nanousd INTEGER,
