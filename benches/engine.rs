@@ -68,7 +68,7 @@ fn inspect_hit(bencher: Bencher, text_bytes: usize) {
 fn upstream_body(bencher: Bencher, text_bytes: usize) {
     let (engine, body) = (engine(), body(text_bytes));
     let found = inspect(&engine, &body);
-    let upstream = Upstream { model: "gpt-4o-mini", stream_usage: true, ..Upstream::default() };
+    let upstream = Upstream { model: "gpt-4o-mini", stream: true, ..Upstream::default() };
     bencher.bench(|| found.as_ref().map(|found| found.upstream_body(black_box(&body), &upstream)));
 }
 

@@ -206,13 +206,13 @@ def test_a_provider_gets_the_clients_own_bytes() -> None:
     raw = b'{"model":"auto", "big":123456789012345678901234567890, "x": {"\\u00e9" :1.0}, "session_id":"s",'
     raw += b'"messages":[{"role":"user","content":"Hi"}] ,"stream":true,"max_completion_tokens":9,"seed":1}'
     found = Engine().inspect(raw, "tenant")
-    sent = found.upstream_body("gpt-4o", rename=[("max_completion_tokens", "max_tokens")], drop=["seed"])
+    sent = found.upstream_body("gpt-4o", stream=True, rename=[("max_completion_tokens", "max_tokens")], drop=["seed"])
     assert sent == (
         b'{"model":"gpt-4o","big":123456789012345678901234567890,"x":{"\\u00e9" :1.0},'
-        b'"messages":[{"role":"user","content":"Hi"}],"stream":true,"max_tokens":9,'
-        b'"stream_options":{"include_usage":true}}'
+        b'"messages":[{"role":"user","content":"Hi"}],"max_tokens":9,'
+        b'"stream":true,"stream_options":{"include_usage":true}}'
     )
-    assert b"include_usage" not in found.upstream_body("gpt-4o", stream_usage=False)
+    assert b"stream" not in found.upstream_body("gpt-4o", stream=False)
 
 
 def test_bodies_of_any_size_work_from_many_threads_at_once() -> None:

@@ -78,7 +78,7 @@ class Inspection:
         self,
         model: str,
         *,
-        stream_usage: bool = True,
+        stream: bool,
         rename: Sequence[tuple[str, str]] = (),
         drop: Sequence[str] = (),
     ) -> bytes: ...

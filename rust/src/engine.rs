@@ -45,7 +45,7 @@ impl Inspection {
     /// The body for a provider. `body` is what was inspected.
     #[must_use]
     pub fn upstream_body(&self, body: &str, upstream: &Upstream<'_>) -> Vec<u8> {
-        upstream.splice(self.tree.root(body), self.request.stream)
+        upstream.splice(self.tree.root(body))
     }
 }
 

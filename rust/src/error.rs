@@ -9,11 +9,11 @@ pub enum Fault {
     MalformedJson,
     /// The same key twice in one object.
     DuplicateKey,
-    /// Nested deeper than [`crate::json::MAX_DEPTH`].
+    /// Nested deeper than [`crate::MAX_DEPTH`].
     TooDeep,
-    /// More structural characters than [`crate::json::MAX_STRUCTURAL`].
+    /// More structural characters than [`crate::MAX_STRUCTURAL`].
     TooComplex,
-    /// A number longer than [`crate::json::MAX_NUMBER_BYTES`].
+    /// A number longer than [`crate::MAX_NUMBER_BYTES`].
     NumberTooLong,
     /// Bytes that are not UTF-8.
     NotUtf8,

@@ -5,16 +5,16 @@ mod tests;
 
 use crate::json::{Kind, Value, write_string};
 
-/// Members that speak to the gateway and never reach a provider.
-const OURS: [&str; 5] = ["model", "routing_mode", "session_id", "feature", "stream_options"];
+/// Members that speak to the gateway: they never reach a provider as they are.
+const OURS: [&str; 6] = ["model", "routing_mode", "session_id", "feature", "stream", "stream_options"];
 
 /// How one provider wants its body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Upstream<'a> {
     /// The provider's name of the model.
     pub model: &'a str,
-    /// Ask for the usage of a stream, whatever the client asked for.
-    pub stream_usage: bool,
+    /// Ask for a stream, its usage included, or for a whole answer: the endpoint decides, not the client's body.
+    pub stream: bool,
     /// Members the provider calls otherwise, as (client's name, provider's name).
     pub rename: &'a [(&'a str, &'a str)],
     /// Members the provider does not take.
@@ -24,7 +24,7 @@ pub struct Upstream<'a> {
 impl Upstream<'_> {
     /// Splice the body for the provider. Values and unchanged keys keep their bytes and their order.
     #[must_use]
-    pub fn splice(&self, root: Value<'_>, streams: bool) -> Vec<u8> {
+    pub fn splice(&self, root: Value<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(root.raw().len() + 64);
         out.extend_from_slice(b"{\"model\":");
         write_string(&mut out, self.model);
@@ -43,7 +43,9 @@ impl Upstream<'_> {
             out.push(b':');
             out.extend_from_slice(value.raw().as_bytes());
         }
-        self.stream_options(&mut out, root, streams);
+        if self.stream {
+            self.stream_members(&mut out, root);
+        }
         out.push(b'}');
         out
     }
@@ -73,18 +75,12 @@ impl Upstream<'_> {
         })
     }
 
-    fn stream_options(&self, out: &mut Vec<u8>, root: Value<'_>, streams: bool) {
-        const NAME: &str = "stream_options";
-        let asked = root.get(NAME);
-        if self.drop.contains(&NAME) {
+    fn stream_members(&self, out: &mut Vec<u8>, root: Value<'_>) {
+        out.extend_from_slice(b",\"stream\":true");
+        if self.drop.contains(&"stream_options") {
             return;
         }
-        if !(streams && self.stream_usage) {
-            if let Some(asked) = asked {
-                member(out, "\"stream_options\"", asked);
-            }
-            return;
-        }
+        let asked = root.get("stream_options");
         out.extend_from_slice(b",\"stream_options\":{\"include_usage\":true");
         for (key, value) in
             asked.filter(|asked| asked.kind() == Kind::Object).into_iter().flat_map(Value::members)

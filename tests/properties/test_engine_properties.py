@@ -13,7 +13,7 @@ from neuralrouting.engine import RejectedBody
 
 ENGINE = Engine()
 MESSAGES = [{"role": "user", "content": "Hi"}]
-OURS = {"model", "routing_mode", "session_id", "feature", "stream_options"}
+OURS = {"model", "routing_mode", "session_id", "feature", "stream", "stream_options"}
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8).map("x-".__add__)
@@ -145,8 +145,8 @@ def test_order_and_white_space_do_not_change_the_key(extra: dict[str, Any], rand
 @given(extra=extras, stream=st.booleans())
 def test_a_provider_gets_every_member_that_is_not_ours(extra: dict[str, Any], *, stream: bool) -> None:
     raw = encoded({**extra, "stream": stream, "session_id": "s"})
-    sent = json.loads(ENGINE.inspect(raw, "tenant").upstream_body('m"1'))
-    asked = {"stream_options": {"include_usage": True}} if stream else {}
+    sent = json.loads(ENGINE.inspect(raw, "tenant").upstream_body('m"1', stream=stream))
+    asked = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     expected = {name: value for name, value in json.loads(raw).items() if name not in OURS}
     assert sent == {"model": 'm"1', **expected, **asked}
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neuralrouting.api import wire
 from neuralrouting.api.door import ClientLeft, Door
@@ -30,10 +30,10 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         route = self._hot.get(scope["path"]) if scope["type"] == "http" else None
-        if route is None:
-            await self._rest(scope, receive, send)
-            return
         request_id = self._door.request_id()
+        if route is None:
+            await self._rest(scope, receive, _stamped(send, request_id))
+            return
         try:
             await self._admit(route, request_id, scope, receive, send)
         except NeuralRoutingError as error:
@@ -61,6 +61,17 @@ class Edge:
             await route(request_id, scope, receive, send)
         finally:
             self._free += 1
+
+
+def _stamped(send: Send, request_id: str) -> Send:
+    """Give the responses of the other routes their request id."""
+
+    async def stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *wire.request_headers(request_id)]
+        await send(message)
+
+    return stamped
 
 
 async def send_error(error: NeuralRoutingError, request_id: str, send: Send) -> None:

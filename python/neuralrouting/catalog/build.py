@@ -88,6 +88,7 @@ class _Build:
             quality=row.quality,
             quality_source=row.quality_source,
             aliases=row.aliases,
+            rename=tuple(row.rename.items()),
         )
 
     def why(self, row: Row, day: date) -> str:
@@ -127,7 +128,10 @@ def _expected_local_name(config: Config) -> str:
 def _local_row(config: Config, local_id: str) -> Row:
     name = local_id.partition("/")[2]
     context = config.local.context_tokens
-    return Row(name, LOCAL, name, context, context, tools=False, vision=False, json_mode=False)
+    # llama.cpp ignores tools without a word, but keeps to JSON and schemas by grammar.
+    return Row(
+        name, LOCAL, name, context, context, tools=False, vision=False, json_mode=True, json_schema=True, logprobs=True
+    )
 
 
 def _twins(

@@ -38,7 +38,7 @@ class Deployment(msgspec.Struct, frozen=True):
     """One model at one provider: what routing chooses between. `id` is `provider/model`.
 
     `price` None is "unpriced": it may serve, but costs and savings are then unknown, never zero.
-    `quality` in 0..1 is measured where we have it (with `quality_source`), else None.
+    `rename`: request fields this model knows under another name. `quality` in 0..1 is measured where we have it (with `quality_source`), else None.
     """
 
     id: str
@@ -54,3 +54,4 @@ class Deployment(msgspec.Struct, frozen=True):
     quality_source: str | None = None
     simulated: bool = False
     aliases: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()

@@ -15,12 +15,7 @@ _OLD_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
 """These know the answer's limit only by its older name."""
 
 BUILT_IN_PROVIDERS: Final[Mapping[str, ProviderConfig]] = {
-    # OpenAI's reasoning models refuse the older name; all its models take the newer one.
-    "openai": ProviderConfig(
-        base_url="https://api.openai.com/v1",
-        api_key_env="OPENAI_API_KEY",
-        rename={"max_tokens": "max_completion_tokens"},
-    ),
+    "openai": ProviderConfig(base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY"),
     "anthropic": ProviderConfig(
         kind="anthropic", base_url="https://api.anthropic.com", api_key_env="ANTHROPIC_API_KEY"
     ),

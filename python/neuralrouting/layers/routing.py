@@ -117,9 +117,12 @@ def _cheapest(d: Deployment) -> tuple[float, str]:
 
 
 def _best(d: Deployment) -> tuple[int, float, float, str]:
-    """Best first: higher tier, then measured quality, then the dearer list price as the market's own estimate."""
-    price = blended(d.price)
-    return -_TIER_RANK[d.tier], -(d.quality or 0.0), -price if d.price is not None else 0.0, d.id
+    """Best first: higher tier, then the dearer list price as the market's estimate, then measured quality.
+
+    Public measurements cover few models and mostly mathematics, so they only break ties.
+    """
+    price = blended(d.price) if d.price is not None else 0.0
+    return -_TIER_RANK[d.tier], -price, -(d.quality or 0.0), d.id
 
 
 def _by_cost(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> tuple[str, list[Deployment]]:
@@ -127,7 +130,7 @@ def _by_cost(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> tupl
 
 
 def _by_quality(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> tuple[str, list[Deployment]]:
-    return "best tier, then measured quality", sorted(capable, key=_best)
+    return "highest tier, dearest first", sorted(capable, key=_best)
 
 
 def _by_speed(capable: list[Deployment], ask: Ask, speeds: SpeedSource) -> tuple[str, list[Deployment]]:

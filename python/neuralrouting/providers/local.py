@@ -32,6 +32,12 @@ STDERR_LINES, STDERR_LINE_BYTES = 20, 500
 QUANTISATION = re.compile(r"[.-](?:i?q\d\w*|bf16|f16|f32)$")
 
 
+PROCESS_FIELDS = (
+    "id_slot", "cache_prompt", "grammar", "lora", "ignore_eos", "samplers", "n_probs", "chat_template_kwargs",
+)  # fmt: skip
+"""Request fields by which llama.cpp lets a client steer the server itself; none of them is passed on."""
+
+
 class LocalModel(msgspec.Struct, frozen=True):
     """A model file on this machine and the name it answers under."""
 

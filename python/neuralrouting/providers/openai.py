@@ -64,9 +64,9 @@ class OpenAIProvider:
         """Nothing of its own: the HTTP client is shared and closed by who made it."""
 
     def _body(self, call: Call, *, stream: bool) -> bytes:
-        return call.inspection.upstream_body(
-            call.deployment.upstream_model, stream_usage=stream, rename=self._quirks.rename, drop=self._quirks.drop
-        )
+        served, quirks = call.deployment, self._quirks
+        rename = (*served.rename, *quirks.rename)
+        return call.inspection.upstream_body(served.upstream_model, stream=stream, rename=rename, drop=quirks.drop)
 
     def _completion(self, body: bytes) -> Completion:
         try:

@@ -53,14 +53,16 @@ pub(super) fn hex4(digits: &[u8]) -> Option<u32> {
 pub(super) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
+    loop {
+        let at = plain_length(rest.as_bytes());
         out.push_str(&rest[..at]);
+        if at == rest.len() {
+            return out;
+        }
         let (decoded, length) = unescape_one(&rest[at..]);
         out.push(decoded);
         rest = &rest[at + length..];
     }
-    out.push_str(rest);
-    out
 }
 
 /// The character an escape at the start of `rest` stands for, and the escape's length in bytes.

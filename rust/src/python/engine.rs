@@ -167,21 +167,21 @@ impl Inspection {
 
     /// The body for a provider: the client's bytes with the provider's model name and without our own members.
     #[pyo3(
-        signature = (model, *, stream_usage=true, rename=Vec::new(), drop=Vec::new()),
-        text_signature = "($self, /, model, *, stream_usage=True, rename=(), drop=())"
+        signature = (model, *, stream, rename=Vec::new(), drop=Vec::new()),
+        text_signature = "($self, /, model, *, stream, rename=(), drop=())"
     )]
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python sequences")]
     fn upstream_body<'py>(
         &self,
         py: Python<'py>,
         model: &str,
-        stream_usage: bool,
+        stream: bool,
         rename: Vec<(String, String)>,
         drop: Vec<String>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         let drop: Vec<_> = drop.iter().map(String::as_str).collect();
-        let upstream = Upstream { model, stream_usage, rename: &rename, drop: &drop };
+        let upstream = Upstream { model, stream, rename: &rename, drop: &drop };
         Ok(PyBytes::new(py, &self.found.upstream_body(self.text(py)?, &upstream)))
     }
 }

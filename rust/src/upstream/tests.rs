@@ -4,13 +4,17 @@ use serde_json::{Map, Value as Json, json};
 use super::{OURS, Upstream};
 use crate::json::Tree;
 
-fn splice(body: &str, upstream: &Upstream<'_>, streams: bool) -> String {
+fn splice(body: &str, upstream: &Upstream<'_>) -> String {
     let (tree, text) = Tree::parse(body.as_bytes()).unwrap();
-    String::from_utf8(upstream.splice(tree.root(text), streams)).unwrap()
+    String::from_utf8(upstream.splice(tree.root(text))).unwrap()
 }
 
 fn gpt<'a>() -> Upstream<'a> {
-    Upstream { model: "gpt", stream_usage: true, ..Upstream::default() }
+    Upstream { model: "gpt", ..Upstream::default() }
+}
+
+fn streaming<'a>() -> Upstream<'a> {
+    Upstream { stream: true, ..gpt() }
 }
 
 #[test]
@@ -18,47 +22,49 @@ fn unknown_members_keep_their_bytes_and_order() {
     let body = r#" { "z" : 123456789012345678901234567890 , "messages":[ {"role":"user", "content":"\u0041\ud83d\ude00"} ],
         "\u0061":1.50E+01, "model":"auto" } "#;
     let expected = r#"{"model":"gpt","z":123456789012345678901234567890,"messages":[ {"role":"user", "content":"\u0041\ud83d\ude00"} ],"\u0061":1.50E+01}"#;
-    assert_eq!(splice(body, &gpt(), false), expected);
+    assert_eq!(splice(body, &gpt()), expected);
 }
 
 #[test]
 fn our_own_members_never_reach_a_provider() {
     let body =
         r#"{"model":"m","routing_mode":"cost","session_id":"s","feature":"f","\u0066eature_x":1,"user":"u"}"#;
-    assert_eq!(splice(body, &gpt(), false), r#"{"model":"gpt","\u0066eature_x":1,"user":"u"}"#);
-    assert_eq!(splice(r#"{"\u006dodel":"m"}"#, &gpt(), false), r#"{"model":"gpt"}"#);
+    assert_eq!(splice(body, &gpt()), r#"{"model":"gpt","\u0066eature_x":1,"user":"u"}"#);
+    assert_eq!(splice(r#"{"\u006dodel":"m"}"#, &gpt()), r#"{"model":"gpt"}"#);
 }
 
 #[test]
 fn a_stream_is_always_asked_for_its_usage() {
-    assert_eq!(
-        splice(r#"{"stream":true}"#, &gpt(), true),
-        r#"{"model":"gpt","stream":true,"stream_options":{"include_usage":true}}"#
-    );
-    for options in ["null", "{}", r#"{"include_usage":false}"#, r#"{"include_usage":null}"#] {
-        let body = format!(r#"{{"stream_options":{options}}}"#);
-        assert_eq!(splice(&body, &gpt(), true), r#"{"model":"gpt","stream_options":{"include_usage":true}}"#);
+    let asked = r#"{"model":"gpt","stream":true,"stream_options":{"include_usage":true}}"#;
+    for body in ["{}", r#"{"stream":true}"#, r#"{"stream":false,"stream_options":null}"#] {
+        assert_eq!(splice(body, &streaming()), asked);
+    }
+    for options in ["{}", r#"{"include_usage":false}"#, r#"{"include_usage":null}"#] {
+        assert_eq!(splice(&format!(r#"{{"stream_options":{options}}}"#), &streaming()), asked);
     }
     let body = r#"{"stream_options":{"x": [1 ],"include_usage":false,"y":2.0}}"#;
     assert_eq!(
-        splice(body, &gpt(), true),
-        r#"{"model":"gpt","stream_options":{"include_usage":true,"x":[1 ],"y":2.0}}"#
+        splice(body, &streaming()),
+        r#"{"model":"gpt","stream":true,"stream_options":{"include_usage":true,"x":[1 ],"y":2.0}}"#
     );
 }
 
 #[test]
-fn stream_options_are_the_clients_own_where_we_do_not_ask() {
-    let body = r#"{"stream_options":{"include_usage": false}}"#;
-    let same = r#"{"model":"gpt","stream_options":{"include_usage": false}}"#;
-    assert_eq!(splice(body, &gpt(), false), same);
-    assert_eq!(splice(body, &Upstream { stream_usage: false, ..gpt() }, true), same);
-    assert_eq!(splice(body, &Upstream { drop: &["stream_options"], ..gpt() }, true), r#"{"model":"gpt"}"#);
+fn a_whole_answer_is_asked_for_whatever_the_body_says() {
+    let body = r#"{"stream":true,"stream_options":{"include_usage": true},"a":1}"#;
+    assert_eq!(splice(body, &gpt()), r#"{"model":"gpt","a":1}"#);
+}
+
+#[test]
+fn stream_options_are_left_out_for_providers_that_do_not_take_them() {
+    let upstream = Upstream { drop: &["stream_options"], ..streaming() };
+    assert_eq!(splice("{}", &upstream), r#"{"model":"gpt","stream":true}"#);
 }
 
 #[test]
 fn dropped_members_are_left_out() {
     let upstream = Upstream { drop: &["seed", "logprobs"], ..gpt() };
-    assert_eq!(splice(r#"{"seed":1,"a":2,"logprobs":true}"#, &upstream, false), r#"{"model":"gpt","a":2}"#);
+    assert_eq!(splice(r#"{"seed":1,"a":2,"logprobs":true}"#, &upstream), r#"{"model":"gpt","a":2}"#);
 }
 
 #[test]
@@ -72,14 +78,14 @@ fn renamed_members_never_stand_twice() {
         (r#"{"max_tokens":null,"max_completion_tokens":5}"#, r#"{"model":"gpt","max_tokens":5}"#),
     ];
     for (body, expected) in cases {
-        assert_eq!(splice(body, &upstream, false), expected, "{body}");
+        assert_eq!(splice(body, &upstream), expected, "{body}");
     }
 }
 
 #[test]
 fn a_model_name_is_escaped() {
     let upstream = Upstream { model: "a\"b\\c\u{1}", ..gpt() };
-    assert_eq!(splice("{}", &upstream, false), r#"{"model":"a\"b\\c\u0001"}"#);
+    assert_eq!(splice("{}", &upstream), r#"{"model":"a\"b\\c\u0001"}"#);
 }
 
 fn any_body() -> impl Strategy<Value = Map<String, Json>> {
@@ -99,7 +105,7 @@ fn any_body() -> impl Strategy<Value = Map<String, Json>> {
 proptest! {
     #[test]
     fn what_is_sent_parses_and_holds_all_that_is_not_ours(body in any_body(), streams in any::<bool>()) {
-        let sent = splice(&Json::Object(body.clone()).to_string(), &gpt(), streams);
+        let sent = splice(&Json::Object(body.clone()).to_string(), &if streams { streaming() } else { gpt() });
         let (tree, text) = Tree::parse(sent.as_bytes()).unwrap();
         for (name, value) in body.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
             prop_assert_eq!(tree.root(text).get(name).unwrap().raw(), value.to_string());
@@ -112,7 +118,7 @@ proptest! {
         body in any_body(), rename in prop::collection::vec(("[a-e]", "[a-e]|model|stream_options"), 0..5),
     ) {
         let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
-        let sent = splice(&Json::Object(body).to_string(), &Upstream { rename: &rename, ..gpt() }, true);
+        let sent = splice(&Json::Object(body).to_string(), &Upstream { rename: &rename, ..streaming() });
         prop_assert!(Tree::parse(sent.as_bytes()).is_ok(), "{}", sent);
     }
 }

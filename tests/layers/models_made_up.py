@@ -1,0 +1,47 @@
+"""Deployments, catalogs and answers made up for the layers, which see values only."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from neuralrouting.catalog import Capabilities, Catalog, Deployment, Price, Tier
+from neuralrouting.exchange import Arrival, Caller, Hints
+
+ABLE = Capabilities(tools=True, vision=True, audio=True, json_mode=True, json_schema=True, logprobs=True)
+
+
+def price_of(usd_per_mtok: float) -> Price:
+    """The same list price in and out, so that the blended one is this too."""
+    picousd = int(usd_per_mtok * 1_000_000)
+    return Price(picousd, picousd, picousd, picousd, "v1", "made up")
+
+
+def deployment(
+    name: str,
+    tier: Tier = "economy",
+    usd: float | None = 1.0,
+    *,
+    provider: str = "acme",
+    can: Capabilities = ABLE,
+    context_tokens: int = 100_000,
+    quality: float | None = None,
+    simulated: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Deployment:
+    owner = "simulated" if simulated else provider
+    price = None if usd is None else price_of(usd)
+    return Deployment(
+        f"{owner}/{name}", name, owner, name, tier, context_tokens, context_tokens, can, price,
+        quality=quality, simulated=simulated, aliases=aliases,
+    )  # fmt: skip
+
+
+def catalog_of(deployments: Iterable[Deployment], by_name_only: Iterable[Deployment] = ()) -> Catalog:
+    servable, named = tuple(deployments), tuple(by_name_only)
+    known = tuple(d for d in (*servable, *named) if not d.simulated)
+    return Catalog(known, servable, named, deployment("baseline", "premium", 5.0), stand_ins=False, unreachable={})
+
+
+def arrival(**hints: object) -> Arrival:
+    told = msgspec.convert({"endpoint": "/v1/chat/completions", **hints}, Hints)
+    return Arrival("req_1", Caller("acme", "key", live=True), told, 0, 1_700_000_000_500)
