@@ -96,7 +96,7 @@ pub struct Request {
     pub has_audio: bool,
     pub json_mode: JsonMode,
     pub logprobs: bool,
-    /// Estimate over messages, tools and images, see [`tokens`].
+    /// Estimate over messages, tools and images.
     pub prompt_tokens: usize,
 }
 

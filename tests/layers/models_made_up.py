@@ -1,5 +1,6 @@
 """Deployments, catalogs and answers made up for the layers, which see values only."""
 
+import time
 from collections.abc import Iterable
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from neuralrouting.catalog import Capabilities, Catalog, Deployment, Price, Tier
 from neuralrouting.exchange import Arrival, Caller, Hints
 
+NOW_S = int(time.time())
+"""When every made-up request came in: now, since what is old is not stored."""
 ABLE = Capabilities(tools=True, vision=True, audio=True, json_mode=True, json_schema=True, logprobs=True)
 
 
@@ -44,4 +47,4 @@ def catalog_of(deployments: Iterable[Deployment], by_name_only: Iterable[Deploym
 
 def arrival(**hints: object) -> Arrival:
     told = msgspec.convert({"endpoint": "/v1/chat/completions", **hints}, Hints)
-    return Arrival("req_1", Caller("acme", "key", live=True), told, 0, 1_700_000_000_500)
+    return Arrival("req_1", Caller("acme", "key", live=True), told, 0, NOW_S * 1000 + 500)

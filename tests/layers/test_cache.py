@@ -2,8 +2,8 @@
 
 import orjson
 import pytest
+from models_made_up import NOW_S, arrival, deployment
 
-from models_made_up import arrival, deployment
 from neuralrouting.config import CacheConfig
 from neuralrouting.engine import Engine
 from neuralrouting.exchange import CacheEntry, JsonObject, Usage
@@ -151,7 +151,7 @@ def replayed(data: JsonObject) -> tuple[JsonObject, list[JsonObject]]:
 
 def test_a_whole_replay_differs_from_the_original_in_id_and_time_only():
     whole, _ = replayed(answer())
-    assert whole == answer() | {"id": "chatcmpl-req_1", "created": 1_700_000_000}
+    assert whole == answer() | {"id": "chatcmpl-req_1", "created": NOW_S}
 
 
 def test_a_streamed_replay_says_the_same_as_the_original():
@@ -172,7 +172,7 @@ def test_a_streamed_replay_says_the_same_as_the_original():
 def test_all_chunks_of_a_replay_share_the_same_frame():
     _, chunks = replayed(answer())
     frames = [{name: value for name, value in chunk.items() if name not in ("choices", "usage")} for chunk in chunks]
-    frame = {"id": "chatcmpl-req_1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "small"}
+    frame = {"id": "chatcmpl-req_1", "object": "chat.completion.chunk", "created": NOW_S, "model": "small"}
     assert all(told == frame | {"system_fingerprint": "fp_1"} for told in frames)
 
 

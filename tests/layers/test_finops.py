@@ -2,8 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from models_made_up import deployment
+
 from neuralrouting.exchange import Usage
 from neuralrouting.layers.finops import bill, free
 

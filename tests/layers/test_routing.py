@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from models_made_up import ABLE, catalog_of, deployment
+
 from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, Deployment, build_catalog
 from neuralrouting.config import Config
 from neuralrouting.errors import NoCapableModel, UnknownModel
@@ -86,7 +86,13 @@ def test_auto_takes_a_lower_tier_where_there_is_no_other():
 
 def test_cost_goes_up_by_price_and_asks_the_unpriced_last():
     unpriced = deployment("unpriced", "economy", None)
-    assert names(choose(Ask("auto", "cost", 20), unpriced, *LADDER)) == ["small", "quick", "middle", "grand", "unpriced"]
+    assert names(choose(Ask("auto", "cost", 20), unpriced, *LADDER)) == [
+        "small",
+        "quick",
+        "middle",
+        "grand",
+        "unpriced",
+    ]
 
 
 def test_quality_goes_down_by_tier_and_in_it_by_price_with_measured_quality_for_ties():

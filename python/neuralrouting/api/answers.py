@@ -30,10 +30,11 @@ async def on_own_error(_request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own 404, 405 and the like."""
     assert isinstance(error, HTTPException)  # noqa: S101
+    path: str = request.scope["path"]  # as it came: `request.url` is put together from the Host header
     if error.status_code == 404:
-        return error_response(NotFound(f"no such path: {request.url.path}; `GET /docs` lists them"))
+        return error_response(NotFound(f"no such path: {path}; `GET /docs` lists them"))
     if error.status_code == 405:
-        response = error_response(MethodNotAllowed(f"{request.url.path} does not take {request.method}"))
+        response = error_response(MethodNotAllowed(f"{path} does not take {request.method}"))
         response.headers.update(error.headers or {})
         return response
     own = RequestError(str(error.detail))
