@@ -1,5 +1,6 @@
 """How the suites of this folder ask, and read what comes back."""
 
+import asyncio
 import json
 import socket
 import time
@@ -8,6 +9,10 @@ from itertools import count
 from typing import Any
 
 import httpx
+import msgspec
+from live_gateway import LiveGateway
+
+from neuralrouting.storage.requests import RequestRow
 
 CHAT, DISPATCH, DISPATCH_STREAM = "/v1/chat/completions", "/v1/dispatch", "/v1/dispatch/stream"
 HOT = (CHAT, DISPATCH, DISPATCH_STREAM)
@@ -95,6 +100,25 @@ def wait_until(happened: Callable[[], bool], within_s: float) -> float:
         assert time.monotonic() - started_s < within_s, f"it did not happen within {within_s} s"
         time.sleep(0.005)
     return time.monotonic() - started_s
+
+
+def row_of(gateway: LiveGateway, response: httpx.Response | str) -> RequestRow:
+    """The row of this response or request id, as soon as it is written."""
+    request_id = response if isinstance(response, str) else response.headers["x-request-id"]
+    return asyncio.run(_row(gateway, request_id))
+
+
+async def _row(gateway: LiveGateway, request_id: str, within_s: float = 3.0) -> RequestRow:
+    columns = ", ".join(RequestRow.__struct_fields__)
+    deadline_s = time.monotonic() + within_s
+    async with gateway.opened() as database:
+        while time.monotonic() < deadline_s:
+            found = await database.fetch(f"SELECT {columns} FROM requests WHERE request_id = $1", request_id)
+            if found:
+                [row] = found
+                return msgspec.convert(row, RequestRow, strict=False)
+            await asyncio.sleep(0.01)
+    raise AssertionError(f"{request_id} left no row")
 
 
 def raw_exchange(url: str, *sent: bytes) -> httpx.Response:

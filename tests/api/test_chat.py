@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from conversation import ASK_USAGE, CHAT, ask, chunks, envelope, finish_of, new_prompt, text_of
+from conversation import ASK_USAGE, CHAT, ask, chunks, envelope, finish_of, new_prompt, row_of, text_of
 from fake_replies import Answer
 from live_gateway import LiveGateway
 from staging import Stage
@@ -54,7 +54,7 @@ def test_every_request_has_an_id_of_its_own_which_is_that_of_its_row(stage: Stag
     ids = [on_stage.post(CHAT, json=ask(stage.prompt(), model="m")).headers["x-request-id"] for _ in range(3)]
     assert len(set(ids)) == 3
     for request_id in ids:
-        [row] = stage.gateway.rows(request_id=request_id)
+        row = row_of(stage.gateway, request_id)
         assert (row.status, row.model, row.provider, row.cost_nanousd) == (200, "m", "scripted", 25_000)
         assert (row.prompt_tokens, row.completion_tokens, row.usage_source) == (11, 7, "provider")
         assert (row.key_id, row.endpoint, row.requested_model) == (stage.gateway.key_id, CHAT, "m")
@@ -93,7 +93,7 @@ def test_what_the_client_sends_reaches_the_provider_byte_for_byte_and_what_is_ou
     assert "authorization" not in call.headers
     assert call.headers["accept-encoding"] == "identity"
     assert not [name for name in call.headers if name.startswith("x-")]
-    [row] = stage.gateway.rows(request_id=response.headers["x-request-id"])
+    row = row_of(stage.gateway, response)
     assert (row.routing_mode, row.session_id, row.feature, row.end_user) == ("cost", "s-1", "search", "ada")
 
 
@@ -149,7 +149,7 @@ def test_usage_that_the_provider_does_not_tell_is_estimated_and_marked(stage: St
     usage = chunks(response)[-1]["usage"]
     assert 4 <= usage["completion_tokens"] <= 9
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    [row] = stage.gateway.rows(request_id=response.headers["x-request-id"])
+    row = row_of(stage.gateway, response)
     assert row.usage_source == "estimated"
 
 
@@ -162,7 +162,7 @@ def test_an_unpriced_model_shows_null_and_unpriced_and_never_zero(stage: Stage, 
     metrics = response.json()["business_metrics"]
     assert metrics == {"cost_usd": None, "estimated_gpt4_cost": 0.0000975, "savings_percentage": None}
     assert response.headers["x-nr-cost-usd"] == response.headers["x-nr-saved-usd"] == "unpriced"
-    [row] = stage.gateway.rows(request_id=response.headers["x-request-id"])
+    row = row_of(stage.gateway, response)
     assert (row.cost_nanousd, row.baseline_nanousd, row.price_version) == (None, 97_500, "unpriced")
 
 
@@ -188,7 +188,7 @@ def test_the_mode_comes_from_header_or_body(client: httpx.Client, gateway: LiveG
     by_body = client.post(CHAT, json=ask(new_prompt(), routing_mode=mode))
     assert by_header.headers["x-nr-model"] == by_body.headers["x-nr-model"]
     for response in (by_header, by_body):
-        [row] = gateway.rows(request_id=response.headers["x-request-id"])
+        row = row_of(gateway, response)
         assert row.routing_mode == mode
 
 
@@ -229,7 +229,7 @@ def test_a_simulated_answer_is_marked_in_headers_body_stream_and_row(client: htt
     for response in (whole, streamed, again):
         assert response.headers["x-nr-simulated"] == "true"
         assert response.headers["x-nr-model"] == "simulated/gpt-4o"
-        [row] = gateway.rows(request_id=response.headers["x-request-id"])
+        row = row_of(gateway, response)
         assert row.simulated is True
 
 

@@ -5,7 +5,7 @@ import time
 
 import httpx
 import pytest
-from conversation import ASK_USAGE, CHAT, DISPATCH, DISPATCH_STREAM, ask, chunks, said
+from conversation import ASK_USAGE, CHAT, DISPATCH, DISPATCH_STREAM, ask, chunks, row_of, said
 from fake_faults import broken_stream
 from fake_replies import Answer
 from fake_upstream import Entry, http_reply
@@ -63,7 +63,7 @@ def test_a_hit_says_so_costs_nothing_and_saves_the_baseline(stage: Stage, on_sta
     assert hit["usage"] == first["usage"]
     assert hit["choices"] == first["choices"]
     assert hit["id"] != first["id"]
-    [row] = stage.gateway.rows(request_id=hit["request_id"])
+    row = row_of(stage.gateway, hit["request_id"])
     assert (row.cache, row.cost_nanousd, row.attempts, row.model, row.status) == ("exact", 0, "[]", "m", 200)
 
 
@@ -177,7 +177,7 @@ def test_two_accounts_never_share_and_two_keys_of_one_account_do(stage: Stage, o
     told = [on_stage.post(CHAT, json=ask(prompt, model="m"), headers=key) for key in (mine, mine_too, rivals, rivals)]
     assert [response.headers["x-nr-cache"] for response in told] == ["miss", "exact", "miss", "exact"]
     assert len(stage.calls(prompt)) == 2
-    accounts = [stage.gateway.rows(request_id=r.headers["x-request-id"])[0].account_id for r in (told[0], told[2])]
+    accounts = [row_of(stage.gateway, response).account_id for response in (told[0], told[2])]
     assert accounts == ["acme", "rival"]
 
 

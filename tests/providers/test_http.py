@@ -20,7 +20,8 @@ from neuralrouting.errors import (
     UpstreamInterrupted,
     UpstreamUnreachable,
 )
-from neuralrouting.providers.http import READ_AHEAD_BYTES, HttpClient, Url
+from neuralrouting.providers.connection import READ_AHEAD_BYTES
+from neuralrouting.providers.http import HttpClient, Url
 
 pytestmark = pytest.mark.anyio
 
