@@ -51,11 +51,12 @@ class AnswerStream:
 class _Turn:
     """What one request has come to so far."""
 
-    __slots__ = ("arrival", "attempts", "inspection", "route")
+    __slots__ = ("arrival", "attempts", "inspection", "route", "stream")
 
-    def __init__(self, arrival: Arrival, inspection: Inspection) -> None:
+    def __init__(self, arrival: Arrival, inspection: Inspection, *, stream: bool) -> None:
         self.arrival = arrival
         self.inspection = inspection
+        self.stream = stream  # as the endpoint decided, which may not be what the body says
         self.route: Route | None = None
         self.attempts: list[Attempt] = []
 
@@ -112,7 +113,7 @@ class Pipeline:
 
     async def complete(self, arrival: Arrival, inspection: Inspection) -> Answer:
         """Answer as a whole. Raises RequestError or UpstreamError; whatever happens, one row is recorded."""
-        turn = _Turn(arrival, inspection)
+        turn = _Turn(arrival, inspection, stream=False)
         if inspection.hit is not None:
             facts = self._hit_facts(turn)
             body = self._cache.replay_body(inspection.hit, arrival)
@@ -134,7 +135,7 @@ class Pipeline:
 
     async def open(self, arrival: Arrival, inspection: Inspection) -> AnswerStream:
         """Begin a streamed answer; the first token is there when this returns. Raises as `complete` does."""
-        turn = _Turn(arrival, inspection)
+        turn = _Turn(arrival, inspection, stream=True)
         if inspection.hit is not None:
             return self._open_from_cache(turn)
         try:
@@ -243,7 +244,7 @@ class Pipeline:
                 end_user=inspection.user or arrival.hints.end_user,
                 session_id=inspection.session_id,
                 feature=inspection.feature or arrival.hints.feature,
-                stream=inspection.stream,
+                stream=turn.stream,
                 route=turn.route,
                 attempts=tuple(turn.attempts),
                 facts=facts,

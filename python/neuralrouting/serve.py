@@ -80,7 +80,7 @@ def _granian(config: Config) -> MPServer:
         address=server.host,
         port=server.port,
         workers=server.workers,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
         loop=Loops.uvloop,

@@ -17,7 +17,7 @@ def json_response(data: JsonObject, status: int = 200) -> Response:
 
 def error_response(error: NeuralRoutingError) -> Response:
     """An error of our tree."""
-    headers = {name.decode(): value.decode() for name, value in wire.error_headers(error)}
+    headers = dict(wire.error_headers(error))
     return Response(orjson.dumps(error.envelope()), error.status, headers, "application/json")
 
 

@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
+from typing import Protocol
 
-from starlette.types import Receive, Scope
+from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 from neuralrouting.accounts.keys import KeyRing
 from neuralrouting.config import ServerConfig
@@ -21,26 +22,35 @@ from neuralrouting.errors import (
 )
 from neuralrouting.exchange import Arrival, Caller, Hints
 
-_CREDENTIALS = (b"authorization", b"x-api-key")
-_HINTS = frozenset((b"x-force-model", b"x-routing-mode", b"cache-control", b"x-nr-user", b"x-nr-feature"))
-_FRAMING = (b"content-length", b"content-encoding")
+_CREDENTIALS = ("authorization", "x-api-key")
+_HINTS = frozenset(("x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature"))
+_FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 _WANTED = frozenset((*_CREDENTIALS, *_HINTS, *_FRAMING))
 _TEXT = re.compile(r"[\x20-\x7e]{1,512}")
 
-Headers = Mapping[bytes, bytes]
+Wanted = Mapping[str, str]
+"""The headers we look at, by lower-case name."""
+
+
+class Headers(Protocol):
+    """Granian's headers and Starlette's: names in lower case, a pair for every line that came."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return all pairs."""
+        ...
 
 
 class ClientLeft(Exception):
     """The client closed the connection before its request was whole."""
 
 
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
+def wanted(headers: Headers) -> dict[str, str]:
     """Pick the headers we look at; raises RequestError when a credential is given twice with different values."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
+    found: dict[str, str] = {}
+    for name, value in headers.items():
         if name in _WANTED:
             if name in _CREDENTIALS and found.get(name, value) != value:
-                raise RequestError(f"two different {name.decode()} headers; send one", code="ambiguous_credentials")
+                raise RequestError(f"two different {name} headers; send one", code="ambiguous_credentials")
             found[name] = value
     return found
 
@@ -74,7 +84,7 @@ class Door:
         """Return an id that no other worker or run gives."""
         return f"{self._prefix}{next(self._numbers):08x}"
 
-    async def caller(self, headers: Headers) -> Caller:
+    async def caller(self, headers: Wanted) -> Caller:
         """Return who asks; raises AuthenticationError without a known key, RequestError with two of them."""
         token = _token(headers)
         try:
@@ -82,22 +92,24 @@ class Door:
         except AuthenticationError:  # perhaps a key made a moment ago
             return await self._ring.find(token)
 
-    async def arrival(self, request_id: str, endpoint: str, headers: Headers, started_ns: int) -> Arrival:
+    async def arrival(self, request_id: str, endpoint: str, headers: Wanted, started_ns: int) -> Arrival:
         """Return the request as far as its headers tell it."""
         caller = await self.caller(headers)
         return Arrival(request_id, caller, _hints(endpoint, headers), started_ns, time.time_ns() // 1_000_000)
 
-    async def body(self, headers: Headers, receive: Receive) -> bytes:
+    async def body(self, headers: Wanted, protocol: HTTPProtocol) -> bytes:
         """Read the whole body; raises BodyTooLarge, UnsupportedEncoding, MalformedBody or ClientLeft."""
-        if headers.get(b"content-encoding", b"identity") != b"identity":
+        if headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedEncoding("send the body uncompressed: content-encoding is not supported")
-        told = headers.get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self._max_body_bytes:
+        told = headers.get("content-length")
+        if told is not None and told.isdigit() and int(told) > self._max_body_bytes:
             raise self._too_large()
         loop, late = asyncio.get_running_loop(), _Late(asyncio.current_task())
         timer = loop.call_later(self._body_timeout_s, late.expire)  # a third of what asyncio.timeout costs
         try:
-            return await self._read(receive)
+            return await (protocol() if told is not None else self._read(protocol))
+        except ProtocolClosed:
+            raise ClientLeft from None
         except asyncio.CancelledError as error:
             if not late.expired:
                 raise
@@ -107,38 +119,27 @@ class Door:
         finally:
             timer.cancel()
 
-    async def _read(self, receive: Receive) -> bytes:
-        message = await receive()
-        if not message.get("more_body") and message["type"] == "http.request":
-            return self._bounded(message.get("body", b""))
+    async def _read(self, protocol: HTTPProtocol) -> bytes:
+        """Read a body that does not tell its length."""
         parts: list[bytes] = []
         size = 0
-        while message["type"] == "http.request":
-            part = message.get("body", b"")
+        async for part in protocol:
             size += len(part)
             if size > self._max_body_bytes:
                 raise self._too_large()
             parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
-            message = await receive()
-        raise ClientLeft
-
-    def _bounded(self, body: bytes) -> bytes:
-        if len(body) > self._max_body_bytes:
-            raise self._too_large()
-        return body
+        return b"".join(parts)
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body is over the limit of {self._max_body_bytes} bytes (SERVER_MAX_BODY_BYTES)")
 
 
-def _token(headers: Headers) -> str:
-    bearer, direct = headers.get(b"authorization"), headers.get(b"x-api-key")
-    if direct is None and bearer is not None and bearer[:7] in (b"Bearer ", b"bearer "):
-        return bearer[7:].decode("latin-1").strip()
-    scheme, _, token = (bearer or b"").decode("latin-1").partition(" ")
-    token, key = token.strip(), (direct or b"").decode("latin-1").strip()
+def _token(headers: Wanted) -> str:
+    bearer, direct = headers.get("authorization"), headers.get("x-api-key")
+    if direct is None and bearer is not None and bearer[:7] in ("Bearer ", "bearer "):
+        return bearer[7:].strip()
+    scheme, _, token = (bearer or "").partition(" ")
+    token, key = token.strip(), (direct or "").strip()
     if scheme and scheme.lower() != "bearer":
         raise AuthenticationError("use `Authorization: Bearer nr_live_...` or `X-API-KEY: nr_live_...`")
     if token and key and token != key:
@@ -150,26 +151,26 @@ def _token(headers: Headers) -> str:
     return token or key
 
 
-def _hints(endpoint: str, headers: Headers) -> Hints:
+def _hints(endpoint: str, headers: Wanted) -> Hints:
     if _HINTS.isdisjoint(headers):
         return Hints(endpoint)
-    directives = {part.strip() for part in headers.get(b"cache-control", b"").lower().split(b",")}
+    directives = {part.strip() for part in headers.get("cache-control", "").lower().split(",")}
     return Hints(
         endpoint,
-        _text(headers, b"x-force-model"),
-        _text(headers, b"x-routing-mode"),
-        read_cache=not directives & {b"no-cache", b"no-store", b"max-age=0"},
-        write_cache=b"no-store" not in directives,
-        end_user=_text(headers, b"x-nr-user"),
-        feature=_text(headers, b"x-nr-feature"),
+        _text(headers, "x-force-model"),
+        _text(headers, "x-routing-mode"),
+        read_cache=not directives & {"no-cache", "no-store", "max-age=0"},
+        write_cache="no-store" not in directives,
+        end_user=_text(headers, "x-nr-user"),
+        feature=_text(headers, "x-nr-feature"),
     )
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
+def _text(headers: Wanted, name: str) -> str | None:
     value = headers.get(name)
     if value is None:
         return None
-    text = value.decode("latin-1").strip()
+    text = value.strip()
     if not _TEXT.fullmatch(text):
-        raise InvalidField(f"{name.decode()} must be 1 to 512 printable ASCII characters", param=name.decode())
+        raise InvalidField(f"{name} must be 1 to 512 printable ASCII characters", param=name)
     return text

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping
 
 import orjson
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from granian.rsgi import HTTPProtocol, Scope
 
 from neuralrouting.api import wire
+from neuralrouting.api.bridge import AsgiBridge
 from neuralrouting.api.door import ClientLeft, Door
 from neuralrouting.api.hot import HotRoute
 from neuralrouting.errors import MethodNotAllowed, NeuralRoutingError, Unavailable
@@ -16,10 +17,10 @@ log = logging.getLogger("neuralrouting.api")
 
 
 class Edge:
-    """The outermost ASGI application. `max_in_flight` bounds the hot requests under way in this worker."""
+    """The outermost application. `max_in_flight` bounds the hot requests under way in this worker."""
 
     def __init__(
-        self, hot: Mapping[str, HotRoute], rest: ASGIApp, door: Door, recorder: Recorder, max_in_flight: int
+        self, hot: Mapping[str, HotRoute], rest: AsgiBridge, door: Door, recorder: Recorder, max_in_flight: int
     ) -> None:
         self._hot = hot
         self._rest = rest
@@ -27,63 +28,44 @@ class Edge:
         self._recorder = recorder
         self._free = max_in_flight
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
-        route = self._hot.get(scope["path"]) if scope["type"] == "http" else None
+    async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Serve one request."""
         request_id = self._door.request_id()
-        if route is None:
-            await self._rest(scope, receive, _stamped(send, request_id))
-            return
         try:
-            await self._admit(route, request_id, scope, receive, send)
+            route = self._hot.get(scope.path)
+            if route is None:
+                await self._rest(request_id, scope, protocol)
+            else:
+                await self._admit(route, request_id, scope, protocol)
         except NeuralRoutingError as error:
-            await send_error(error, request_id, send)
+            _refuse(error, request_id, protocol)
         except ClientLeft:
             return
         except Exception:
             log.exception("request %s failed in a way nobody foresaw", request_id)
-            await send_error(NeuralRoutingError("the gateway failed; the log names this request"), request_id, send)
+            _refuse(NeuralRoutingError("the gateway failed; the log names this request"), request_id, protocol)
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # a native panic must not take other requests with it
                 raise
             log.exception("request %s made the native core panic", request_id)
-            await send_error(NeuralRoutingError("the gateway failed; the log names this request"), request_id, send)
+            _refuse(NeuralRoutingError("the gateway failed; the log names this request"), request_id, protocol)
 
-    async def _admit(self, route: HotRoute, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}")
+    async def _admit(self, route: HotRoute, request_id: str, scope: Scope, protocol: HTTPProtocol) -> None:
+        if scope.method != "POST":
+            raise MethodNotAllowed(f"{scope.path} takes POST, not {scope.method}")
         if self._free <= 0:
             raise Unavailable("too many requests at once; try again in a moment", code="overloaded", retry_after_s=1)
         if self._recorder.full:
             await self._recorder.room()
         self._free -= 1
         try:
-            await route(request_id, scope, receive, send)
+            await route(request_id, scope, protocol)
         finally:
             self._free += 1
 
 
-def _stamped(send: Send, request_id: str) -> Send:
-    """Give the responses of the other routes their request id."""
-
-    async def stamped(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *wire.request_headers(request_id)]
-        await send(message)
-
-    return stamped
-
-
-async def send_error(error: NeuralRoutingError, request_id: str, send: Send) -> None:
-    """Answer with an error in OpenAI's envelope."""
-    body = orjson.dumps(error.envelope())
-    headers = [
-        wire.JSON_TYPE,
-        (b"content-length", b"%d" % len(body)),
-        *wire.request_headers(request_id),
-        *wire.error_headers(error),
-    ]
+def _refuse(error: NeuralRoutingError, request_id: str, protocol: HTTPProtocol) -> None:
+    headers = [wire.JSON_TYPE, *wire.request_headers(request_id), *wire.error_headers(error)]
     if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        headers.append(("allow", "POST"))
+    protocol.response_bytes(error.status, headers, orjson.dumps(error.envelope()))

@@ -1,4 +1,4 @@
-"""The three routes that carry the traffic: raw ASGI callables, no framework between the socket and the pipeline."""
+"""The three routes that carry the traffic: nothing stands between the server's protocol object and the pipeline."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 import orjson
-from starlette.types import Receive, Scope, Send
+from granian.rsgi import HTTPProtocol, Scope
 
 from neuralrouting.api import wire
 from neuralrouting.api.chunks import ChunkWriter
-from neuralrouting.api.door import Door, headers_of
+from neuralrouting.api.door import Door, wanted
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import InvalidField, NeuralRoutingError
 from neuralrouting.exchange import Arrival, JsonObject
@@ -18,12 +18,12 @@ from neuralrouting.pipeline import Answer, AnswerStream, Pipeline
 
 
 class Departure:
-    """Cancels the work for a client that leaves; under Granian only `receive()` tells, `send()` never does."""
+    """Cancels the work for a client that leaves: sending to nobody raises nothing, so that somebody must watch."""
 
-    __slots__ = ("_receive", "_watch", "left")
+    __slots__ = ("_protocol", "_watch", "left")
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, protocol: HTTPProtocol) -> None:
+        self._protocol = protocol
         self._watch: asyncio.Task[None] | None = None
         self.left = False
 
@@ -40,8 +40,7 @@ class Departure:
         return self.left and kind is asyncio.CancelledError  # nobody is left to answer: the request ends here
 
     async def _wait(self, work: "asyncio.Task[None] | None") -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await self._protocol.client_disconnect()
         self.left = True
         if work is not None:
             work.cancel()
@@ -58,40 +57,39 @@ class HotRoute:
         self._door = door
         self._pipeline = pipeline
 
-    async def __call__(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request_id: str, scope: Scope, protocol: HTTPProtocol) -> None:
         """Serve one request; raises NeuralRoutingError before the first byte only."""
         started_ns = time.perf_counter_ns()
-        headers = headers_of(scope)
+        headers = wanted(scope.headers)
         arrival = await self._door.arrival(request_id, self._endpoint, headers, started_ns)
-        inspection = self._pipeline.inspect(await self._door.body(headers, receive), arrival)
+        inspection = self._pipeline.inspect(await self._door.body(headers, protocol), arrival)
         self._check(inspection)
         if inspection.hit is not None:  # answered at once: no time to leave in
-            await self._answer(arrival, inspection, send)
+            await self._answer(arrival, inspection, protocol)
             return
-        with Departure(receive):
-            await self._answer(arrival, inspection, send)
+        with Departure(protocol):
+            await self._answer(arrival, inspection, protocol)
 
     def _check(self, inspection: Inspection) -> None:
         """Refuse what this endpoint cannot take."""
 
-    async def _answer(self, arrival: Arrival, inspection: Inspection, send: Send) -> None:
+    async def _answer(self, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol) -> None:
         if inspection.stream if self.streams is None else self.streams:
-            await self._stream(await self._pipeline.open(arrival, inspection), arrival, inspection, send)
+            await self._stream(await self._pipeline.open(arrival, inspection), arrival, inspection, protocol)
             return
         answer = await self._pipeline.complete(arrival, inspection)
-        body = self._body(answer)
         facts = answer.facts
         headers = [
             wire.JSON_TYPE,
-            (b"content-length", b"%d" % len(body)),
             *wire.request_headers(facts.request_id),
             *wire.served_headers(facts.deployment, facts.cache, facts.overhead_us),
             *wire.money_headers(facts),
         ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        protocol.response_bytes(200, headers, self._body(answer))
 
-    async def _stream(self, stream: AnswerStream, arrival: Arrival, inspection: Inspection, send: Send) -> None:
+    async def _stream(
+        self, stream: AnswerStream, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol
+    ) -> None:
         headers = [
             *wire.EVENT_HEADERS,
             *wire.request_headers(arrival.request_id),
@@ -99,17 +97,17 @@ class HotRoute:
             *(wire.money_headers(stream.facts) if stream.facts is not None else ()),
         ]
         writer = ChunkWriter(include_usage=inspection.include_usage)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        line = protocol.response_stream(200, headers)
         try:
             async for batch in stream.batches:
                 if events := writer.events(batch):
-                    await send({"type": "http.response.body", "body": events, "more_body": True})
+                    await line.send_bytes(events)
         except NeuralRoutingError as error:
-            await send({"type": "http.response.body", "body": writer.error(error)})
+            await line.send_bytes(writer.error(error))
             return
         finally:
             await stream.batches.aclose()
-        await send({"type": "http.response.body", "body": self._end(writer, stream)})
+        await line.send_bytes(self._end(writer, stream))
 
     def _body(self, answer: Answer) -> bytes:
         raise NotImplementedError

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from neuralrouting.api import wire
 from neuralrouting.api.answers import json_response
-from neuralrouting.api.door import Door, headers_of
+from neuralrouting.api.door import Door, wanted
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog, Deployment
 from neuralrouting.errors import UnknownModel
 from neuralrouting.exchange import JsonObject
@@ -23,14 +23,14 @@ class Models:
 
     async def all(self, request: Request) -> Response:
         """List every name that can be sent as `model`."""
-        caller = await self._door.caller(headers_of(request.scope))
+        caller = await self._door.caller(wanted(request.headers))
         rows = [_virtual(name) for name in VIRTUAL_MODELS]
         rows += [_row(d) for d in self._catalog.reachable(live=caller.live)]
         return json_response({"object": "list", "data": rows})
 
     async def one(self, request: Request) -> Response:
         """Tell about one name; raises UnknownModel."""
-        caller = await self._door.caller(headers_of(request.scope))
+        caller = await self._door.caller(wanted(request.headers))
         name: str = request.path_params["name"]
         if name in VIRTUAL_MODELS:
             return json_response(_virtual(name))

@@ -6,12 +6,12 @@ from neuralrouting.catalog import Deployment
 from neuralrouting.errors import NeuralRoutingError
 from neuralrouting.exchange import CacheOutcome, Facts, JsonObject, Usage
 
-Header = tuple[bytes, bytes]
-JSON_TYPE: Header = (b"content-type", b"application/json")
+Header = tuple[str, str]
+JSON_TYPE: Header = ("content-type", "application/json")
 EVENT_HEADERS: tuple[Header, ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("x-accel-buffering", "no"),
 )
 DONE = b"data: [DONE]\n\n"
 
@@ -23,28 +23,27 @@ def usd(nanousd: int | None) -> float | None:
 
 def request_headers(request_id: str) -> list[Header]:
     """What every response carries, errors included."""
-    value = request_id.encode()
-    return [(b"x-nr-request-id", value), (b"x-request-id", value)]
+    return [("x-nr-request-id", request_id), ("x-request-id", request_id)]
 
 
 def served_headers(deployment: Deployment, cache: CacheOutcome, overhead_us: int) -> list[Header]:
     """What is known as soon as somebody answers."""
     model = deployment.id if deployment.simulated else deployment.model
     headers = [
-        (b"x-nr-model", _printable(model)),
-        (b"x-nr-provider", _printable(deployment.provider)),
-        (b"x-nr-cache", cache.encode()),
-        (b"x-nr-overhead-ms", b"%.3f" % (overhead_us / 1000)),
+        ("x-nr-model", _printable(model)),
+        ("x-nr-provider", _printable(deployment.provider)),
+        ("x-nr-cache", cache),
+        ("x-nr-overhead-ms", f"{overhead_us / 1000:.3f}"),
     ]
     if deployment.simulated:
-        headers.append((b"x-nr-simulated", b"true"))
+        headers.append(("x-nr-simulated", "true"))
     return headers
 
 
 def money_headers(facts: Facts) -> list[Header]:
     """What is known once the usage is."""
     bill = facts.bill
-    return [(b"x-nr-cost-usd", _decimal(bill.cost_nanousd)), (b"x-nr-saved-usd", _decimal(bill.saved_nanousd))]
+    return [("x-nr-cost-usd", _decimal(bill.cost_nanousd)), ("x-nr-saved-usd", _decimal(bill.saved_nanousd))]
 
 
 def extra_fields(facts: Facts) -> JsonObject:
@@ -121,19 +120,19 @@ def error_headers(error: NeuralRoutingError) -> list[Header]:
     """Retry hints that the official clients obey."""
     if error.retry_after_s is None:
         return []
-    return [(b"retry-after", b"%d" % max(1, round(error.retry_after_s)))]
+    return [("retry-after", str(max(1, round(error.retry_after_s))))]
 
 
-def _printable(text: str) -> bytes:
-    """A header value from catalog data; what is not printable ASCII would break the response."""
-    return text.encode("ascii", "replace")[:256]
+def _printable(text: str) -> str:
+    """A header value from catalog data; what is not printable ASCII would cost the response its headers."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
 
 
-def _decimal(nanousd: int | None) -> bytes:
+def _decimal(nanousd: int | None) -> str:
     if nanousd is None:
-        return b"unpriced"
-    sign = b"-" if nanousd < 0 else b""
-    return b"%b%d.%09d" % (sign, *divmod(abs(nanousd), 1_000_000_000))
+        return "unpriced"
+    dollars, rest = divmod(abs(nanousd), 1_000_000_000)
+    return f"{'-' if nanousd < 0 else ''}{dollars}.{rest:09d}"
 
 
 def per_mtok(picousd: int) -> float:

@@ -38,7 +38,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """One model at one provider: what routing chooses between. `id` is `provider/model`.
 
     `price` None is "unpriced": it may serve, but costs and savings are then unknown, never zero.
-    `rename`: request fields this model knows under another name. `quality` in 0..1 is measured where we have it (with `quality_source`), else None.
+    `quality` in 0..1 is measured where we have it (with `quality_source`), else None.
+    `rename`: request fields that this model knows under another name.
     """
 
     id: str

@@ -125,9 +125,11 @@ class HttpConnection(asyncio.Protocol):
 
     # asyncio.Protocol
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came."""
         answer = self.answer
         if answer is None or answer.done:
             self.abort()  # bytes nobody asked for: never trust this connection again
@@ -135,14 +137,14 @@ class HttpConnection(asyncio.Protocol):
         self._bare_bytes += len(data)
         try:
             self._parser.feed_data(data)
-            if self._bare_bytes > MAX_HEADER_BYTES:
-                raise httptools.HttpParserError("64 KiB without a byte of body")
         except httptools.HttpParserError as error:
-            reason = error.__context__ or error  # what a callback below raised
-            answer.fail(UpstreamBadResponse(f"the provider does not speak HTTP/1.1: {reason}"))
-            self.abort()
+            self._refuse(error.__context__ or error)  # the former is what a callback below raised
+        else:
+            if self._bare_bytes > MAX_HEADER_BYTES:
+                self._refuse("over 64 KiB without a byte of body")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer the way the connection did."""
         self.closed = True
         answer = self.answer
         if answer is not None and answer.started and not answer.delimited and exc is None:
@@ -156,10 +158,12 @@ class HttpConnection(asyncio.Protocol):
 
     # httptools callbacks
     def on_message_begin(self) -> None:
+        """Refuse an answer that follows the one that was asked for."""
         if self.answer is None or self.answer.done:
             raise ValueError("an answer to nothing")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep one header."""
         assert self.answer is not None  # noqa: S101
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
@@ -168,6 +172,7 @@ class HttpConnection(asyncio.Protocol):
             self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Start the answer, unless it is a 1xx."""
         answer = self.answer
         assert answer is not None  # noqa: S101
         status = self._parser.get_status_code()
@@ -184,11 +189,13 @@ class HttpConnection(asyncio.Protocol):
         answer.wake()
 
     def on_body(self, body: bytes) -> None:
+        """Pass body bytes on."""
         assert self.answer is not None  # noqa: S101
         self._bare_bytes = 0
         self.answer.take(body)
 
     def on_message_complete(self) -> None:
+        """End the answer, unless it is a 1xx."""
         answer = self.answer
         if answer is not None and answer.started:
             self._keep_alive = self._parser.should_keep_alive()
@@ -225,19 +232,27 @@ class HttpConnection(asyncio.Protocol):
         return self._bare_bytes == 0 and (self.answer is None or not self.answer.started)
 
     def pause(self) -> None:
+        """Leave further bytes in the socket."""
         if not self._paused and self._transport is not None and not self.closed:
             self._paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        """Read the socket again."""
         if self._paused and self._transport is not None and not self.closed:
             self._paused = False
             self._transport.resume_reading()
 
     def abort(self) -> None:
+        """Close at once, whatever is still under way."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
+
+    def _refuse(self, reason: object) -> None:
+        if self.answer is not None:
+            self.answer.fail(UpstreamBadResponse(f"the provider does not speak HTTP/1.1: {reason}"))
+        self.abort()
 
     def _end(self) -> None:
         """Tell, once, who waits for the answer to end."""

@@ -10,7 +10,13 @@ import msgspec
 from neuralrouting.catalog import Deployment
 from neuralrouting.config import UpstreamConfig
 from neuralrouting.engine import Inspection
-from neuralrouting.errors import NoCapableModel, UpstreamBadResponse, UpstreamError, UpstreamInterrupted, UpstreamTimeout
+from neuralrouting.errors import (
+    NoCapableModel,
+    UpstreamBadResponse,
+    UpstreamError,
+    UpstreamInterrupted,
+    UpstreamTimeout,
+)
 from neuralrouting.exchange import Attempt, JsonObject, Route
 from neuralrouting.providers.base import Call, Completion, Provider
 from neuralrouting.providers.speeds import Speeds
@@ -51,9 +57,7 @@ class Dispatcher:
         self._upstream = upstream
         self._max_attempts = max_attempts
 
-    async def complete(
-        self, route: Route, inspection: Inspection, request_id: str, attempts: list[Attempt]
-    ) -> Served:
+    async def complete(self, route: Route, inspection: Inspection, request_id: str, attempts: list[Attempt]) -> Served:
         """Return the first whole answer; appends every attempt to `attempts`; raises the last UpstreamError."""
         timeout_s = self._upstream.total_timeout_s
         deadline_s = time.monotonic() + timeout_s
@@ -144,9 +148,7 @@ class Dispatcher:
             self._speeds.cool(deployment.id, time.monotonic() + (error.retry_after_s or error.cooldown_s))
         return error
 
-    async def _pause_or_raise(
-        self, fault: UpstreamError, targets: tuple[Deployment, ...], position: int
-    ) -> None:
+    async def _pause_or_raise(self, fault: UpstreamError, targets: tuple[Deployment, ...], position: int) -> None:
         """Raise when nobody is left to ask; before the same target is asked again, wait a moment."""
         if position == len(targets) - 1 or not fault.failover:
             raise fault
