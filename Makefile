@@ -54,8 +54,9 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 	$(BIN)/ruff format $(PYTHON_FILES)
 	cargo fmt
 
-bench: .venv/.built ## Measure the native core
+bench: .venv/.built ## Measure the native core, then a running gateway under load (four minutes)
 	cargo bench --locked
+	$(BIN)/python -m benches.gateway
 
 lock: $(UV) ## Pin every dependency again, newest versions first
 	$(UV) pip compile --quiet --no-header --universal --upgrade --generate-hashes --python-version 3.11 \

@@ -11,7 +11,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from benches.gateway.mock_upstream import whole_answer
+from .mock_upstream import whole_answer
 
 _BODY = whole_answer().partition(b"\r\n\r\n")[2]
 _START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}

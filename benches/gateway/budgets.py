@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from benches.gateway.crowd import Crowd
-from benches.gateway.measure import Result
-from benches.gateway.scenarios import BARE, GATEWAY, SCENARIOS, TENSORZERO
+from .crowd import Crowd
+from .measure import Result
+from .scenarios import BARE, GATEWAY, SCENARIOS, TENSORZERO
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -30,14 +30,15 @@ BUDGETS = (
     Budget("pass-through", TENSORZERO, 1.0),
     Budget("stream", TENSORZERO, 0.5),
 )
+"""With a provider that answers at once; waiting for a slow one costs CPU of its own."""
 CALLS_TOLERANCE = 0.01
 """Requests under way while the mock's count is read."""
 
 
-def judge(results: Iterable[Result], crowd: Crowd | None) -> list[Verdict]:
+def judge(budgets: Iterable[Budget], results: Iterable[Result], crowd: Crowd | None) -> list[Verdict]:
     """Return every rule with what was found: ratios first, then that the numbers are those of good answers."""
     by_place = {(result.scenario, result.target): result for result in results}
-    verdicts = [_ratio(budget, by_place) for budget in BUDGETS]
+    verdicts = [_ratio(budget, by_place) for budget in budgets]
     errors = sum(result.errors for result in by_place.values())
     verdicts.append(Verdict("no errors", f"{errors:,}", errors == 0))
     wrong = _wrong_calls(by_place)

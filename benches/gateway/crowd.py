@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from benches.gateway.bodies import chat_body, wire_requests
-from benches.gateway.load import Load, loopback_address, run_load
-from benches.gateway.processes import process_tree, rss_mb
-from benches.gateway.targets import Target, gateway
 from neuralrouting.storage.database import open_database
+
+from .bodies import chat_body, wire_requests
+from .load import Load, loopback_address, run_load
+from .processes import process_tree, rss_mb
+from .targets import Target, gateway
 
 CLIENTS, REQUESTS = 100, 2_000
 ROWS_WAIT_S = 10.0

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from benches.gateway.bodies import chat_body, wire_requests
-from benches.gateway.load import Load, LoadError, loopback_address, run_load
-from benches.gateway.processes import cpu_s, machine_cpu_s, process_tree, rss_mb
-from benches.gateway.scenarios import DIRECT, Scenario
-from benches.gateway.targets import Target, answers_given
+from .bodies import chat_body, wire_requests
+from .load import Load, LoadError, loopback_address, run_load
+from .processes import cpu_s, machine_cpu_s, process_tree, rss_mb
+from .scenarios import DIRECT, Scenario
+from .targets import Target, answers_given
 
 DRAIN_S = 0.3
 """After a run: rows are written behind the answers, and that work is counted as well."""
@@ -91,19 +91,19 @@ def send(scenario: Scenario, target: Target, seconds: float) -> Load:
 def _run(scenario: Scenario, target: Target, upstream: Target, seconds: float) -> Run:
     theirs, all_ours = process_tree(target.pid), process_tree(os.getpid())
     rss_before_mb, calls = rss_mb(theirs), answers_given(upstream)
-    started_s, cpu, ours, machine = time.perf_counter(), cpu_s(theirs), cpu_s(all_ours), machine_cpu_s()
+    started_s, cpu, others = time.perf_counter(), cpu_s(theirs), machine_cpu_s() - cpu_s(all_ours)
     load = send(scenario, target, seconds)
-    time.sleep(DRAIN_S)
-    cpu, ours, machine = cpu_s(theirs) - cpu, cpu_s(all_ours) - ours, machine_cpu_s() - machine
+    others = machine_cpu_s() - cpu_s(all_ours) - others
     elapsed_s = time.perf_counter() - started_s
+    time.sleep(DRAIN_S)
     answered = load.requests + load.errors
     return Run(
         load,
-        cpu / answered * 1e6,
-        (answers_given(upstream) - calls) / answered,
-        max(0.0, (machine - ours) / elapsed_s),
-        rss_before_mb,
-        rss_mb(theirs),
+        cpu_us=(cpu_s(theirs) - cpu) / answered * 1e6,
+        upstream_calls=(answers_given(upstream) - calls) / answered,
+        others_cores=max(0.0, others / elapsed_s),
+        rss_before_mb=rss_before_mb,
+        rss_after_mb=rss_mb(theirs),
     )
 
 

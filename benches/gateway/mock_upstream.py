@@ -16,45 +16,43 @@ import orjson
 import uvloop
 
 EVENTS = 20
-_WORDS = (
+_TEXT = (
     "This is a mock answer, made for load tests: no model has read the question and nothing here is meant. Its "
-    "length is that of a short reply, so that parsing, billing and storing it cost what they would for a real one."
-).split()
+    "length is that of a short reply, so that parsing, billing and storing it cost what they would for the answer of "
+    "a real model."
+)
 _BASE = {"id": "chatcmpl-mock", "created": 1_790_000_000, "model": "mock-model", "system_fingerprint": "fp_mock"}
-_USAGE = {"prompt_tokens": 248, "completion_tokens": 40, "total_tokens": 288} | {
-    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-    "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+_USAGE = {
+    "usage": {
+        "prompt_tokens": 248,
+        "completion_tokens": 40,
+        "total_tokens": 288,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
 }
 
 
 def whole_answer() -> bytes:
     """Return the HTTP answer to a request that does not stream."""
-    message = {"role": "assistant", "content": " ".join(_WORDS), "refusal": None}
+    message = {"role": "assistant", "content": _TEXT, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return _http(
-        "application/json", orjson.dumps(_BASE | {"object": "chat.completion", "choices": [choice]} | _usage())
-    )
+    answer = _BASE | {"object": "chat.completion", "choices": [choice]} | _USAGE
+    return _http("application/json", orjson.dumps(answer))
 
 
 def stream_parts() -> list[bytes]:
     """Return the HTTP answer to a request that streams: head, events, the end, as they are written."""
     chunk = _BASE | {"object": "chat.completion.chunk"}
-    share = -(-len(_WORDS) // (EVENTS - 1))
-    deltas: list[dict[str, str]] = [
-        {"content": "".join(f"{word} " for word in _WORDS[at * share : (at + 1) * share]) or "..."}
-        for at in range(EVENTS - 1)
-    ]
+    pieces, length = EVENTS - 1, len(_TEXT)
+    deltas = [{"content": _TEXT[at * length // pieces : (at + 1) * length // pieces]} for at in range(pieces)]
     deltas[0]["role"] = "assistant"
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"})
     events = [orjson.dumps(chunk | {"choices": [choice], "usage": None}) for choice in choices]
-    events += [orjson.dumps(chunk | {"choices": []} | _usage()), b"[DONE]"]
+    events += [orjson.dumps(chunk | {"choices": []} | _USAGE), b"[DONE]"]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     return [head, *(b"%x\r\ndata: %b\n\n\r\n" % (len(event) + 8, event) for event in events), b"0\r\n\r\n"]
-
-
-def _usage() -> dict[str, object]:
-    return {"usage": _USAGE}
 
 
 def _http(content_type: str, body: bytes) -> bytes:

@@ -5,19 +5,27 @@ import platform
 from pathlib import Path
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benches.gateway.budgets import Verdict
-from benches.gateway.crowd import CLIENTS, REQUESTS, Crowd
-from benches.gateway.measure import QUIET_CORES, Result
-from benches.gateway.scenarios import BARE, DIRECT, GATEWAY
 from neuralrouting.engine import version
 
+from .budgets import Verdict
+from .crowd import Crowd
+from .measure import QUIET_CORES, Result
+from .scenarios import BARE, DIRECT, GATEWAY
+
 _COLUMNS = (
-    "scenario", "target", "req/s", "p50 ms", "p99 ms", "1st byte ms", "CPU us/req",
-    "gateway's CPU", "calls", "errors", "RSS MB", "others",
+    "scenario", "target", "req/s", "p50 ms", "p99 ms", "first byte ms", "CPU us", "gateway is", "errors", "RSS MB",
+    "others",
 )  # fmt: skip
+
+
+_CAPTION = (
+    "CPU: user and system time of the process tree. gateway is: its CPU as a multiple of this target's. "
+    "RSS: before and after. others: cores that other work on this machine burnt meanwhile."
+)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -33,7 +41,7 @@ def show(report: Report) -> None:
     """Print the table, the budgets and the notes."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=132)
+        console = Console(width=120)
     console.print(_table(report))
     rules = Table("budget", "found", "", box=None, padding=(0, 2))
     marks = {True: "[green]holds[/]", False: "[bold red]broken[/]", None: "[yellow]skipped[/]"}
@@ -52,9 +60,9 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table(title="medians; CPU is user + system time of the whole process tree, for one request")
+    table = Table(box=SIMPLE_HEAD, title="One request, medians", caption=_CAPTION)
     for column in _COLUMNS:
-        table.add_column(column, justify="left" if column in _COLUMNS[:2] else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column in _COLUMNS[:2] else "right", no_wrap=column in _COLUMNS[:2])
     ours = {result.scenario: result.cpu_us for result in report.results if result.target == GATEWAY}
     last = ""
     for result in report.results:
@@ -68,9 +76,8 @@ def _table(report: Report) -> Table:
             *(f"{us / 1000:.2f}" for us in (result.p50_us, result.p99_us, result.first_byte_p50_us)),
             f"{result.cpu_us:,.0f}",
             f"{ratio:.2f}x" if ratio and result.target not in (GATEWAY, DIRECT) else "",
-            f"{result.upstream_calls:.2f}",
             f"{result.errors:,}",
-            f"{result.rss_before_mb:.0f} > {result.rss_after_mb:.0f}",
+            f"{result.rss_before_mb:.0f}-{result.rss_after_mb:.0f}",
             f"{result.others_cores:.2f}",
         )
         last = result.scenario
@@ -82,10 +89,10 @@ def _table(report: Report) -> Table:
 def _add_crowd(table: Table, crowd: Crowd) -> None:
     load = crowd.load
     times = (f"{us / 1000:.2f}" for us in (load.p50_us, load.p99_us, load.first_byte_p50_us))
-    memory = f"{crowd.rss_before_mb:.0f} > {crowd.rss_after_mb:.0f}"
+    memory = f"{crowd.rss_before_mb:.0f}-{crowd.rss_after_mb:.0f}"
     table.add_section()
     table.add_row(
-        f"crowd: {CLIENTS} x {REQUESTS // CLIENTS}", "simulated", f"{load.per_s:,.0f}", *times, "", "", "",
+        "crowd", "gateway", f"{load.per_s:,.0f}", *times, "", "",
         f"{load.errors:,}", memory, "",
     )  # fmt: skip
 
@@ -104,7 +111,5 @@ def _noisy(results: tuple[Result, ...]) -> list[str]:
     worst = max((result.others_cores for result in results), default=0.0)
     if worst <= QUIET_CORES:
         return []
-    return [
-        f"the machine was not quiet: others burnt up to {worst:.2f} cores ({QUIET_CORES:g} and less is quiet); "
-        "ratios are less certain, absolute figures say little"
-    ]
+    note = f"the machine was not quiet ({QUIET_CORES:g} cores or less): others burnt up to {worst:.2f} cores; trust no "
+    return [note + "absolute figure, and a ratio only when it repeats"]

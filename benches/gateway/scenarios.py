@@ -2,7 +2,7 @@
 
 import msgspec
 
-BARE, GATEWAY, DIRECT, TENSORZERO = "bare app", "gateway", "mock, direct", "tensorzero"
+BARE, GATEWAY, DIRECT, TENSORZERO = "bare app", "gateway", "mock", "tensorzero"
 
 
 class Scenario(msgspec.Struct, frozen=True):

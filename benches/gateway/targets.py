@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,8 @@ from neuralrouting.accounts.keys import create_key
 from neuralrouting.config.environment import environment_names
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.keys import KeyRows
+
+from .scenarios import BARE, DIRECT, GATEWAY, TENSORZERO
 
 ROOT = Path(__file__).parents[2]
 START_S, STOP_S = 60.0, 40.0
@@ -47,7 +49,7 @@ def mock_upstream(folder: Path, first_byte_ms: float, gap_ms: float) -> Iterator
     log = folder / "mock.log"
     with _process(command, log, os.environ) as process:
         _wait(process, log, lambda: log.read_bytes().endswith(b"\n"))
-        yield Target("mock, direct", f"http://127.0.0.1:{int(log.read_text())}{CHAT_PATH}", "mock-model", process.pid)
+        yield Target(DIRECT, f"http://127.0.0.1:{int(log.read_text())}{CHAT_PATH}", "mock-model", process.pid)
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def bare_app(folder: Path) -> Iterator[Target]:
     port, log = free_port(), folder / "bare.log"
     with _process([sys.executable, "-m", "benches.gateway.bare_app", str(port)], log, os.environ) as process:
         _wait(process, log, lambda: _answers(f"http://127.0.0.1:{port}/"))
-        yield Target("bare app", f"http://127.0.0.1:{port}{CHAT_PATH}", "none", process.pid)
+        yield Target(BARE, f"http://127.0.0.1:{port}{CHAT_PATH}", "none", process.pid)
 
 
 @contextlib.contextmanager
@@ -75,7 +77,7 @@ def gateway(folder: Path, upstream: Target | None) -> Iterator[Target]:
     with _process([sys.executable, "-m", "neuralrouting.cli", "serve"], log, environ) as process:
         _wait(process, log, lambda: _answers(f"http://127.0.0.1:{port}/readyz"))
         headers = (("authorization", f"Bearer {key}"),)
-        yield Target("gateway", f"http://127.0.0.1:{port}{CHAT_PATH}", "auto", process.pid, headers)
+        yield Target(GATEWAY, f"http://127.0.0.1:{port}{CHAT_PATH}", "auto", process.pid, headers)
 
 
 @contextlib.contextmanager
@@ -87,7 +89,7 @@ def tensorzero(folder: Path, python: str, upstream: Target) -> Iterator[Target]:
     with _process(command, log, {**os.environ, "MOCK_KEY": "none"}) as process:
         _wait(process, log, lambda: address.is_file() and bool(address.read_text()))
         url = address.read_text().rstrip("/") + "/chat/completions"
-        yield Target("tensorzero", url, "tensorzero::model_name::mock", process.pid)
+        yield Target(TENSORZERO, url, "tensorzero::model_name::mock", process.pid)
 
 
 def tensorzero_python() -> tuple[str | None, str]:
@@ -153,9 +155,7 @@ async def _new_key(data_dir: Path) -> str:
 
 
 @contextlib.contextmanager
-def _process(
-    command: list[str], log: Path, environ: "os._Environ[str] | dict[str, str]"
-) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], log: Path, environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
     try:
@@ -169,7 +169,7 @@ def _process(
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", log: Path, ready) -> None:
+def _wait(process: "subprocess.Popen[bytes]", log: Path, ready: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s and process.poll() is None:
         if ready():

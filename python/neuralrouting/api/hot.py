@@ -16,34 +16,44 @@ from neuralrouting.errors import InvalidField, NeuralRoutingError
 from neuralrouting.exchange import Arrival, JsonObject
 from neuralrouting.pipeline import Answer, AnswerStream, Pipeline
 
+WATCH_AFTER_S = 0.02
+"""How long a request runs before its client is watched."""
+
 
 class Departure:
-    """Cancels the work for a client that leaves: sending to nobody raises nothing, so that somebody must watch."""
+    """Cancels the work for a client that leaves: sending to nobody raises nothing, so that somebody must watch.
 
-    __slots__ = ("_protocol", "_watch", "left")
+    Work that is done within `WATCH_AFTER_S` is not worth a watcher.
+    """
+
+    __slots__ = ("_protocol", "_start", "_watch", "_work", "left")
 
     def __init__(self, protocol: HTTPProtocol) -> None:
         self._protocol = protocol
+        self._work = asyncio.current_task()
         self._watch: asyncio.Task[None] | None = None
         self.left = False
 
     def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._watch = loop.create_task(self._wait(asyncio.current_task(loop)))
+        self._start = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        self._start.cancel()
         if self._watch is not None:
             self._watch.cancel()
         return self.left and kind is asyncio.CancelledError  # nobody is left to answer: the request ends here
 
-    async def _wait(self, work: "asyncio.Task[None] | None") -> None:
+    def _begin(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
         await self._protocol.client_disconnect()
         self.left = True
-        if work is not None:
-            work.cancel()
+        if self._work is not None:
+            self._work.cancel()
 
 
 class HotRoute:

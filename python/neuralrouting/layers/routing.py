@@ -52,6 +52,8 @@ class Router:
     def __init__(self, catalog: Catalog, virtual_models: Sequence[str]) -> None:
         self._catalog = catalog
         self._virtual = frozenset(virtual_models)
+        self._named: dict[tuple[str, bool], tuple[Deployment, ...]] = {}
+        self._reachable = {live: catalog.reachable(live=live) for live in (True, False)}
 
     def choose(self, ask: Ask, speeds: SpeedSource, now_s: float) -> Route:
         """Return the candidates in the order in which they are asked.
@@ -59,7 +61,7 @@ class Router:
         Raises UnknownModel for a name that is not in the catalog and NoCapableModel where nobody can serve it.
         """
         forced = ask.model is not None and ask.model not in self._virtual
-        pool = self._forced(ask) if forced else self._catalog.reachable(live=ask.live)
+        pool = self._forced(ask) if forced else self._reachable[ask.live]
         capable = [d for d in pool if incapable(d, ask) is None]
         if not capable:
             raise NoCapableModel(_nobody(pool, ask))
@@ -73,25 +75,33 @@ class Router:
 
     def _forced(self, ask: Ask) -> Sequence[Deployment]:
         name = ask.model or ""
-        pool = self._catalog.named(name, live=ask.live)
-        if not pool:
-            raise UnknownModel(self._catalog.missing(name), param="model")
+        pool = self._named.get((name, ask.live))
+        if pool is None:
+            pool = self._catalog.named(name, live=ask.live)
+            if not pool:
+                raise UnknownModel(self._catalog.missing(name), param="model")
+            self._named[name, ask.live] = pool  # only names of the catalog get here, so this stays small
         return pool
 
 
-def incapable(deployment: Deployment, ask: Ask) -> str | None:
-    """Return why a deployment cannot serve a request, None when it can."""
+def incapable(deployment: Deployment, ask: Ask) -> str | None:  # noqa: PLR0911  one line per need
+    """Return what a deployment lacks to serve a request, None when it lacks nothing."""
     can = deployment.capabilities
-    checks = (
-        (ask.has_tools and not can.tools, "tools"),
-        (ask.has_images and not can.vision, "images"),
-        (ask.has_audio and not can.audio, "audio"),
-        (ask.json_mode == "object" and not can.json_mode, "JSON mode"),
-        (ask.json_mode == "schema" and not can.json_schema, "a JSON schema"),
-        (ask.logprobs and not can.logprobs, "log probabilities"),
-        (_room(ask) > deployment.context_tokens, f"a context of {_room(ask)} tokens"),
-    )
-    return next((reason for fails, reason in checks if fails), None)
+    if ask.has_tools and not can.tools:
+        return "tools"
+    if ask.has_images and not can.vision:
+        return "images"
+    if ask.has_audio and not can.audio:
+        return "audio"
+    if ask.json_mode == "object" and not can.json_mode:
+        return "JSON mode"
+    if ask.json_mode == "schema" and not can.json_schema:
+        return "a JSON schema"
+    if ask.logprobs and not can.logprobs:
+        return "log probabilities"
+    if _room(ask) > deployment.context_tokens:
+        return f"a context of {_room(ask)} tokens"
+    return None
 
 
 def _room(ask: Ask) -> int:

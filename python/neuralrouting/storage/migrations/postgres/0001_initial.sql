@@ -74,5 +74,3 @@ CREATE TABLE cache_entries (
     stored_ms BIGINT NOT NULL,
     expires_ms BIGINT NOT NULL
 );
-
-CREATE INDEX cache_entries_expires ON cache_entries (expires_ms);

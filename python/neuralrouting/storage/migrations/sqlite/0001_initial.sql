@@ -74,5 +74,3 @@ CREATE TABLE cache_entries (
     stored_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL
 ) STRICT;
-
-CREATE INDEX cache_entries_expires ON cache_entries (expires_ms);
