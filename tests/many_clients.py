@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from live_gateway import LiveGateway
 
@@ -26,7 +26,7 @@ class Client:
         self._place = host, int(port)
         self._key = key or gateway.api_key
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(*self._place)
         return self
 

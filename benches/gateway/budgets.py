@@ -39,10 +39,10 @@ def judge(budgets: Iterable[Budget], results: Iterable[Result], crowd: Crowd | N
     """Return every rule with what was found: ratios first, then that the numbers are those of good answers."""
     by_place = {(result.scenario, result.target): result for result in results}
     verdicts = [_ratio(budget, by_place) for budget in budgets]
-    errors = sum(result.errors for result in by_place.values())
-    verdicts.append(Verdict("no errors", f"{errors:,}", errors == 0))
-    wrong = _wrong_calls(by_place)
-    verdicts.append(Verdict("calls to the provider per request are as expected", wrong or "yes", not wrong))
+    if by_place:
+        errors, wrong = sum(result.errors for result in by_place.values()), _wrong_calls(by_place)
+        verdicts.append(Verdict("no errors", f"{errors:,}", errors == 0))
+        verdicts.append(Verdict("calls to the provider per request are as expected", wrong or "yes", not wrong))
     if crowd is not None:
         verdicts.append(Verdict("crowd: no errors", f"{crowd.load.errors:,}", crowd.load.errors == 0))
         verdicts.append(Verdict("crowd: no request row lost", f"{crowd.rows_lost:,}", crowd.rows_lost == 0))

@@ -20,7 +20,7 @@ QUIET_CORES = 0.25
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How long and how often. No round is repeated for noise after `patience_s` of the whole measurement."""
+    """How long and how often. No round is repeated for noise once a scenario has taken `patience_s`."""
 
     repeats: int
     seconds: float
@@ -57,15 +57,14 @@ class Result(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...]
 
 
-def measure(
-    scenario: Scenario, targets: Mapping[str, Target], settings: Settings, patient: Callable[[], bool]
-) -> list[Result]:
+def measure(scenario: Scenario, targets: Mapping[str, Target], settings: Settings) -> list[Result]:
     """Warm every target up, then run rounds until enough of them were quiet or patience has ended."""
+    patience_ends_s = time.monotonic() + settings.patience_s
     taking_part = [targets[name] for name in scenario.targets if name in targets]
     for target in taking_part:
         send(scenario, target, settings.warm_up_s)
     rounds: list[dict[str, Run]] = []
-    while len(rounds) < settings.repeats or (_quiet(rounds) < settings.repeats and patient()):
+    while len(rounds) < settings.repeats or (_quiet(rounds) < settings.repeats and time.monotonic() < patience_ends_s):
         rounds.append({t.name: _run(scenario, t, targets[DIRECT], settings.seconds) for t in taking_part})
     best = sorted(rounds, key=_noise)[: settings.repeats]
     return [_result(scenario.name, t.name, [r[t.name] for r in best], [r[t.name] for r in rounds]) for t in taking_part]

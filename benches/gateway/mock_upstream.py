@@ -47,7 +47,9 @@ def stream_parts() -> list[bytes]:
     pieces, length = EVENTS - 1, len(_TEXT)
     deltas = [{"content": _TEXT[at * length // pieces : (at + 1) * length // pieces]} for at in range(pieces)]
     deltas[0]["role"] = "assistant"
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, object]] = [
+        {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"})
     events = [orjson.dumps(chunk | {"choices": [choice], "usage": None}) for choice in choices]
     events += [orjson.dumps(chunk | {"choices": []} | _USAGE), b"[DONE]"]

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import httpx
@@ -42,7 +42,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def mock_upstream(folder: Path, first_byte_ms: float, gap_ms: float) -> Iterator[Target]:
+def mock_upstream(folder: Path, first_byte_ms: float, gap_ms: float) -> Generator[Target, None, None]:
     """Run the mock provider."""
     command = [sys.executable, "-m", "benches.gateway.mock_upstream"]
     command += ["--first-byte-ms", str(first_byte_ms), "--gap-ms", str(gap_ms)]
@@ -53,7 +53,7 @@ def mock_upstream(folder: Path, first_byte_ms: float, gap_ms: float) -> Iterator
 
 
 @contextlib.contextmanager
-def bare_app(folder: Path) -> Iterator[Target]:
+def bare_app(folder: Path) -> Generator[Target, None, None]:
     """Run the app that reads the body and answers fixed bytes."""
     port, log = free_port(), folder / "bare.log"
     with _process([sys.executable, "-m", "benches.gateway.bare_app", str(port)], log, os.environ) as process:
@@ -62,7 +62,7 @@ def bare_app(folder: Path) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, upstream: Target | None) -> Iterator[Target]:
+def gateway(folder: Path, upstream: Target | None) -> Generator[Target, None, None]:
     """Run `neuralrouting serve` with one worker on a new data directory.
 
     Its one provider is the mock; without one it answers with simulated models.
@@ -81,7 +81,7 @@ def gateway(folder: Path, upstream: Target | None) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def tensorzero(folder: Path, python: str, upstream: Target) -> Iterator[Target]:
+def tensorzero(folder: Path, python: str, upstream: Target) -> Generator[Target, None, None]:
     """Run TensorZero's gateway inside the interpreter that has its package."""
     config, address, log = folder / "tensorzero.toml", folder / "tensorzero.url", folder / "tensorzero.log"
     config.write_text(_tensorzero_config(upstream))
@@ -155,7 +155,9 @@ async def _new_key(data_dir: Path) -> str:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], log: Path, environ: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(
+    command: list[str], log: Path, environ: Mapping[str, str]
+) -> "Generator[subprocess.Popen[bytes], None, None]":
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
     try:

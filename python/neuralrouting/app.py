@@ -55,6 +55,7 @@ GC_ALLOCATIONS = 20_000
 """Allocations between two collections of the youngest generation; Python's 700 cost 5 % of a busy worker."""
 ENTRY_POLL_S = 1.0
 """How often a worker looks for answers that other workers have stored."""
+ENTRIES_A_POLL = 5_000
 
 log = logging.getLogger("neuralrouting.app")
 
@@ -181,20 +182,24 @@ def _providers(
 
 async def _follow_entries(engine: Engine, rows: EntryRows, config: Config) -> None:
     """Fill the cache with what was stored before, then with what other workers store."""
-    await rows.purge_expired(time.time_ns() // 1_000_000)
-    warm = await rows.newest(config.cache.memory_mb * 1024 * 1024)
-    last = warm[0][0] if warm else 0
-    for _, entry in reversed(warm):
-        remember(engine, entry)
+    last: int | None = None
     while True:
-        await asyncio.sleep(ENTRY_POLL_S)
         try:
-            fresh = await rows.since(last, 1_000)
+            if last is None:
+                await rows.purge_expired(time.time_ns() // 1_000_000)
+                warm = await rows.newest(config.cache.memory_mb * 1024 * 1024)
+                fresh, last = warm[::-1], warm[0][0] if warm else 0
+            else:
+                fresh = await rows.since(last, ENTRIES_A_POLL)
         except NeuralRoutingError as error:
-            log.warning("stored answers of other workers cannot be read: %s", error.message)
-            continue
-        for last, entry in fresh:  # noqa: B007  the last number is kept for the next look
+            log.warning("stored answers cannot be read: %s", error.message)
+            fresh = []
+        for place, (seq, entry) in enumerate(fresh):
             remember(engine, entry)
+            last = seq
+            if place % 1_000 == 999:
+                await asyncio.sleep(0)  # requests come first
+        await asyncio.sleep(ENTRY_POLL_S)
 
 
 def _rest(door: Door, catalog: Catalog, writer: Writer, database: Database) -> Starlette:
@@ -209,7 +214,7 @@ def _rest(door: Door, catalog: Catalog, writer: Writer, database: Database) -> S
     async def docs(request: Request) -> Response:
         return HTMLResponse(schema.page(described, str(request.base_url)), headers=schema.PAGE_HEADERS)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/models", models.all),
             Route("/v1/models/{name:path}", models.one),
@@ -224,3 +229,5 @@ def _rest(door: Door, catalog: Catalog, writer: Writer, database: Database) -> S
             Exception: answers.on_any_error,
         },
     )
+    app.router.redirect_slashes = False  # its redirects repeat the client's Host header
+    return app

@@ -25,6 +25,10 @@ from neuralrouting.storage.keys import KeyRows
 
 DEFAULT_ACCOUNT = "default"
 LOCAL_START_S = 20.0
+CONNECTIONS_A_REQUEST = 8
+"""Granian's back pressure counts connections, idle ones too; requests are bounded by the application itself."""
+IDLE_MS = 15_000
+"""Granian's header timeout also closes idle connections; at 5 s it would meet httpx's own expiry of 5 s."""
 
 
 def serve(config: Config, config_path: Path | None) -> None:
@@ -85,8 +89,8 @@ def _granian(config: Config) -> MPServer:
         websockets=False,
         loop=Loops.uvloop,
         backlog=1024,
-        backpressure=max(1, server.max_in_flight),
-        http1_settings=HTTP1Settings(header_read_timeout=5_000, max_buffer_size=32_768),
+        backpressure=CONNECTIONS_A_REQUEST * server.max_in_flight,
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_MS, max_buffer_size=32_768),
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=35,

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from live_gateway import LiveGateway
 from staging import Stage, set_stage
+
+from live_gateway import LiveGateway
 
 
 @pytest.fixture(scope="session")

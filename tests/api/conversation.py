@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import msgspec
-from live_gateway import LiveGateway
 
+from live_gateway import LiveGateway
 from neuralrouting.storage.requests import RequestRow
 
 CHAT, DISPATCH, DISPATCH_STREAM = "/v1/chat/completions", "/v1/dispatch", "/v1/dispatch/stream"

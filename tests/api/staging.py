@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conversation import new_prompt
+
 from fake_replies import Answer
 from fake_upstream import Entry, FakeUpstream, Recorded, Reply, refused_url
 from live_gateway import LiveGateway, running_gateway
@@ -14,6 +15,7 @@ PRICES = 'input_usd_per_mtok: "1", output_usd_per_mtok: "2"'
 CONFIG = """
 local: {{enabled: "off"}}
 upstream: {{idle_timeout_s: 20}}
+server: {{body_timeout_s: 1}}
 providers:
   scripted: {{base_url: "{url}"}}
   spare: {{base_url: "{url}/spare"}}

@@ -2,11 +2,11 @@
 
 import httpx
 import pytest
-
 from conversation import ASK_USAGE, CHAT, ask, chunks, envelope, finish_of, new_prompt, row_of, text_of
+from staging import Stage
+
 from fake_replies import Answer
 from live_gateway import LiveGateway
-from staging import Stage
 
 FACTS = {"model_used", "cache_hit", "cache_exact", "business_metrics", "request_id"}
 NR_HEADERS = {
@@ -81,10 +81,11 @@ def test_what_the_client_sends_reaches_the_provider_byte_for_byte_and_what_is_ou
 ):
     prompt = stage.prompt()
     kept = (
-        '"messages":[{"role":"developer","content":"Be \\u00e9 brief"},{"role":"user","name":"ada","content":"%s"}]'
+        '"messages":[{"role":"developer","content":"Be \\u00e9 brief"}'
+        f',{{"role":"user","name":"ada","content":"{prompt}"}}]'
         ',"seed":123456789012345678,"x_big":12345678901234567890123456789,"x_float":1.10,"stop":["a","b"]'
         ',"user":"ada","max_completion_tokens":50,"logit_bias":{"50256":-100},"x_unknown":{"z":1,"a":[null,true]}'
-    ) % prompt
+    )
     ours = '"routing_mode":"cost","session_id":"s-1","feature":"search"'
     response = on_stage.post(CHAT, content=f'{{"model":"m",{kept},{ours}}}')
     assert response.status_code == 200, response.text

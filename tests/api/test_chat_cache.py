@@ -6,11 +6,11 @@ import time
 import httpx
 import pytest
 from conversation import ASK_USAGE, CHAT, DISPATCH, DISPATCH_STREAM, ask, chunks, row_of, said
+from staging import Stage
+
 from fake_faults import broken_stream
 from fake_replies import Answer
 from fake_upstream import Entry, http_reply
-from staging import Stage
-
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.storage.keys import KeyRows
 

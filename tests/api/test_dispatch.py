@@ -3,11 +3,12 @@
 import httpx
 import pytest
 from conversation import ASK_USAGE, DISPATCH, DISPATCH_STREAM, Json, ask, chunks, envelope, new_prompt, row_of, text_of
+from staging import Stage
+
 from fake_faults import FAULTS
 from fake_replies import Answer
 from fake_upstream import http_reply
 from live_gateway import LiveGateway
-from staging import Stage
 
 FIELDS = {
     "status", "output", "finish_reason", "model_used", "cache_hit", "cache_exact", "business_metrics", "usage",

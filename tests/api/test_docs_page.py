@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from conversation import CHAT, DISPATCH, ask, new_prompt
+
 from live_gateway import LiveGateway
 
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options"}
@@ -89,9 +90,7 @@ def test_types_and_required_fields_are_sound(described: dict[str, Any]):
             assert set(schema["required"]) <= set(schema["properties"])
 
 
-def test_every_described_path_exists_and_every_served_one_is_described(
-    described: dict[str, Any], client: httpx.Client
-):
+def test_every_described_path_exists_and_every_served_one_is_described(described: dict[str, Any], client: httpx.Client):
     for path, item in described["paths"].items():
         for method in item:
             response = client.request(method, path.replace("{id}", "auto"), content=b"")
@@ -154,6 +153,6 @@ def test_the_page_names_every_path_and_field(page: httpx.Response, described: di
 
 
 def test_a_hostile_host_header_stays_text(gateway: LiveGateway):
-    headers = {"Host": "x\"><script>alert(1)</script>"}
+    headers = {"Host": 'x"><script>alert(1)</script>'}
     response = httpx.get(f"{gateway.url}/docs", headers=headers, trust_env=False)
     assert "<script" not in response.text

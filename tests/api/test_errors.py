@@ -1,13 +1,15 @@
 """Every way in which a request can be wrong: the status says what kind, the envelope what to do."""
 
 import asyncio
+import socket
 import time
 
 import httpx
 import pytest
 from conversation import CHAT, DISPATCH, HOT, ask, envelope, new_prompt, raw_exchange, wait_until
-from live_gateway import LiveGateway
+from staging import Stage
 
+from live_gateway import LiveGateway
 from neuralrouting.accounts.keys import create_key, mint
 from neuralrouting.storage.keys import KeyRows
 
@@ -28,7 +30,6 @@ def test_an_unknown_path_is_a_404_that_says_where_to_look(client: httpx.Client, 
         assert "/docs" in envelope(client.request(method, path), 404, "not_found")
 
 
-@pytest.mark.xfail(strict=True, reason="Starlette's router redirects by the Host header; redirect_slashes is on")
 def test_a_slash_too_many_is_a_404_and_no_redirect(client: httpx.Client):
     envelope(client.get("/healthz/"), 404, "not_found")
 
@@ -80,6 +81,23 @@ def test_twenty_megabytes_through_an_ordinary_client_are_a_413(gateway: LiveGate
 def test_a_body_just_under_the_limit_is_read(client: httpx.Client):
     body = b'{"model":"auto","messages":[{"role":"user","content":"%b"}]}' % (b"a" * (16 * MIB - 100))
     envelope(client.post(CHAT, content=body), 400, "no_capable_model")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_arrive_is_not_waited_for(stage: Stage, framing: str):
+    started_s = time.monotonic()
+    part = b'{"model":' if "Length" in framing else b'9\r\n{"model":\r\n'
+    envelope(raw_exchange(stage.gateway.url, head(stage.gateway, framing), part), 400, "body_timeout")
+    assert 0.9 < time.monotonic() - started_s < 3
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind(stage: Stage):
+    host, _, port = stage.gateway.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head(stage.gateway, "Content-Length: 100") + b'{"model":')
+    with stage.gateway.client() as client:
+        assert client.get("/healthz").status_code == 200
+    assert "nobody foresaw" not in stage.gateway.log.read_text()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "nonsense"])

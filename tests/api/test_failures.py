@@ -5,12 +5,24 @@ import time
 import httpx
 import msgspec
 import pytest
-from conversation import ASK_USAGE, CHAT, DISPATCH, DISPATCH_STREAM, DONE, ask, envelope, events, row_of, said, wait_until
+from conversation import (
+    ASK_USAGE,
+    CHAT,
+    DISPATCH,
+    DISPATCH_STREAM,
+    DONE,
+    ask,
+    envelope,
+    events,
+    row_of,
+    said,
+    wait_until,
+)
+from staging import Stage
+
 from fake_faults import CUT_AT, FAULTS, GOOD, STREAM_FAULTS
 from fake_replies import Answer, sse
 from fake_upstream import HANG, Entry, Reply
-from staging import Stage
-
 from neuralrouting.exchange import Attempt
 from neuralrouting.storage.requests import RequestRow
 

@@ -3,9 +3,9 @@
 import httpx
 import orjson
 import pytest
-from live_gateway import LiveGateway
 from starlette.requests import Request
 
+from live_gateway import LiveGateway
 from neuralrouting.api.health import MAX_LAG_S, Health
 from neuralrouting.catalog import Catalog, build_catalog
 from neuralrouting.config import Config, SimulatedConfig

@@ -10,6 +10,7 @@ import pytest
 from conversation import CHAT, HOT, ask, envelope, new_prompt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from live_gateway import LiveGateway
 
 BOUND_S = 2.0
@@ -186,9 +187,7 @@ def test_any_nesting(client: httpx.Client, inner: object, depth: int, brackets: 
 
 @quickly
 @given(pairs=st.lists(st.tuples(st.sampled_from(FIELDS), anything), min_size=2, max_size=8))
-def test_a_name_that_stands_twice_is_refused_whatever_it_holds(
-    client: httpx.Client, pairs: list[tuple[str, object]]
-):
+def test_a_name_that_stands_twice_is_refused_whatever_it_holds(client: httpx.Client, pairs: list[tuple[str, object]]):
     body = "{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs) + "}"
     response = refused_or_served(client, body.encode())
     if len({name for name, _ in pairs}) < len(pairs):

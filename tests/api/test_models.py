@@ -3,8 +3,9 @@
 import httpx
 import pytest
 from conversation import CHAT, ask, envelope, new_prompt
-from live_gateway import LiveGateway
 from staging import Stage
+
+from live_gateway import LiveGateway
 
 VIRTUAL = ("auto", "neural-router-v2", "neural-optimizer")
 CAPABILITIES = {"tools", "vision", "audio", "json_mode", "json_schema", "logprobs"}

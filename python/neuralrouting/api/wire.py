@@ -13,6 +13,7 @@ EVENT_HEADERS: tuple[Header, ...] = (
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 )
+_TAKEN = (b'"model_used"', b'"cache_hit"', b'"business_metrics"', b'"request_id"')
 DONE = b"data: [DONE]\n\n"
 
 
@@ -106,7 +107,8 @@ def usage_fields(usage: Usage) -> JsonObject:
 def with_fields(body: bytes, fields: JsonObject) -> bytes:
     """Add top-level fields to a JSON object without touching its bytes, unless a field is there already."""
     body = body.rstrip()
-    if b'"model_used"' in body or len(body) <= 2:
+    # Quotes inside a JSON string are escaped, so these can only be keys (or whole strings, which costs a copy).
+    if len(body) <= 2 or any(name in body for name in _TAKEN):
         return orjson.dumps(orjson.loads(body) | fields)
     return b"%b,%b" % (body[:-1], orjson.dumps(fields)[1:])
 

@@ -99,14 +99,15 @@ def incapable(deployment: Deployment, ask: Ask) -> str | None:  # noqa: PLR0911 
         return "a JSON schema"
     if ask.logprobs and not can.logprobs:
         return "log probabilities"
+    if (ask.max_output_tokens or 0) > deployment.max_output_tokens:
+        return f"{ask.max_output_tokens} output tokens"
     if _room(ask) > deployment.context_tokens:
         return f"a context of {_room(ask)} tokens"
     return None
 
 
 def _room(ask: Ask) -> int:
-    wanted = ask.max_output_tokens if ask.max_output_tokens is not None else DEFAULT_OUTPUT_TOKENS
-    return ask.prompt_tokens + min(wanted, DEFAULT_OUTPUT_TOKENS)
+    return ask.prompt_tokens + (ask.max_output_tokens or DEFAULT_OUTPUT_TOKENS)
 
 
 def _nobody(pool: Sequence[Deployment], ask: Ask) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -12,9 +13,11 @@ from neuralrouting.config import UpstreamConfig
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import (
     NoCapableModel,
+    UpstreamAuth,
     UpstreamBadResponse,
     UpstreamError,
     UpstreamInterrupted,
+    UpstreamRateLimited,
     UpstreamTimeout,
 )
 from neuralrouting.exchange import Attempt, JsonObject, Route
@@ -27,6 +30,12 @@ RETRY_PAUSE_S = (0.05, 0.25)
 """Jittered pause before the only candidate is asked a second time, unless it named one itself."""
 MAX_RETRY_PAUSE_S = 2.0
 """A provider that asks for a longer pause gets no second try: the client can wait better than we can."""
+MAX_RETRY_PAUSE_SHARE = 0.25
+"""Nor does one whose pause would take more of the time that is left than this."""
+CLIENT_CLOSED = "client_closed"
+"""Outcome of an attempt whose client left; the provider may bill it all the same."""
+
+_T = TypeVar("_T")
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -36,12 +45,53 @@ class Served(msgspec.Struct, frozen=True):
     completion: Completion
 
 
+class Remainder:
+    """What follows the first token, with a bound on silence and on the whole.
+
+    An iterator, not a generator: closing it closes the stream also when nothing was read from it.
+    """
+
+    __slots__ = ("_chunks", "_deadline_s", "_failed", "_idle_s")
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[list[JsonObject], None],
+        idle_s: float,
+        deadline_s: float,
+        failed: Callable[[UpstreamError], None],
+    ) -> None:
+        self._chunks = chunks
+        self._idle_s = idle_s
+        self._deadline_s = deadline_s
+        self._failed = failed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[JsonObject]:
+        """Return the next batch; raises UpstreamError, after which the stream is closed."""
+        try:
+            async with asyncio.timeout_at(min(time.monotonic() + self._idle_s, self._deadline_s)):
+                return await anext(self._chunks)
+        except UpstreamError as error:
+            self._failed(error)
+            raise
+        except TimeoutError as error:
+            silent = UpstreamTimeout(f"the provider fell silent for {self._idle_s:g} s or took too long")
+            self._failed(silent)
+            raise silent from error
+
+    async def aclose(self) -> None:
+        """Close the stream and its connection."""
+        await self._chunks.aclose()
+
+
 class OpenedStream(msgspec.Struct, frozen=True):
     """A stream that has begun: `first` holds everything up to the first token, `rest` what follows."""
 
     deployment: Deployment
     first: list[JsonObject]
-    rest: AsyncGenerator[list[JsonObject], None]
+    rest: Remainder
     started_s: float
     ttft_us: int
 
@@ -59,104 +109,88 @@ class Dispatcher:
 
     async def complete(self, route: Route, inspection: Inspection, request_id: str, attempts: list[Attempt]) -> Served:
         """Return the first whole answer; appends every attempt to `attempts`; raises the last UpstreamError."""
-        timeout_s = self._upstream.total_timeout_s
-        deadline_s = time.monotonic() + timeout_s
-        targets = self._targets(route)
-        for position, deployment in enumerate(targets):
-            started_s = time.monotonic()
-            call = Call(deployment, inspection, self._until(deadline_s, len(targets) - position), request_id)
-            try:
-                async with asyncio.timeout_at(call.deadline_s):
-                    completion = await self._providers[deployment.provider].complete(call)
-            except (UpstreamError, TimeoutError) as error:
-                fault = self._failed(error, deployment, started_s, attempts)
-                await self._pause_or_raise(fault, targets, position)
-            else:
-                attempts.append(_good(deployment, started_s, None))
-                return Served(deployment, completion)
-        raise NoCapableModel("no model can serve this request")
+        deadline_s = time.monotonic() + self._upstream.total_timeout_s
+
+        async def ask(deployment: Deployment, started_s: float, *, last: bool) -> Served:
+            # Half of what is left, so that there is time for who comes next.
+            until_s = deadline_s if last else (started_s + deadline_s) / 2
+            async with asyncio.timeout_at(until_s):
+                call = Call(deployment, inspection, until_s, request_id)
+                completion = await self._providers[deployment.provider].complete(call)
+            attempts.append(_attempt(deployment, "ok", started_s, 200))
+            return Served(deployment, completion)
+
+        return await self._first(route, deadline_s, attempts, ask)
 
     async def open(
         self, route: Route, inspection: Inspection, request_id: str, attempts: list[Attempt]
     ) -> OpenedStream:
         """Return a stream whose first token is there; appends failed attempts; raises the last UpstreamError."""
         deadline_s = time.monotonic() + self._upstream.stream_timeout_s
-        targets = self._targets(route)
-        for position, deployment in enumerate(targets):
-            started_s = time.monotonic()
+
+        async def ask(deployment: Deployment, started_s: float, *, last: bool) -> OpenedStream:
+            until_s = deadline_s if last else min(deadline_s, started_s + self._upstream.first_token_timeout_s)
             call = Call(deployment, inspection, deadline_s, request_id)
             chunks = self._providers[deployment.provider].stream(call)
-            last = position == len(targets) - 1
-            patience_s = deadline_s if last else started_s + self._upstream.first_token_timeout_s
             try:
-                async with asyncio.timeout_at(min(patience_s, deadline_s)):
+                async with asyncio.timeout_at(until_s):
                     first = await _gate(chunks, deployment)
-            except (UpstreamError, TimeoutError) as error:
-                await chunks.aclose()
-                fault = self._failed(error, deployment, started_s, attempts)
-                await self._pause_or_raise(fault, targets, position)
             except BaseException:
                 await chunks.aclose()
                 raise
-            else:
-                rest = self._timed(chunks, deadline_s)
-                return OpenedStream(deployment, first, rest, started_s, _since_us(started_s))
-        raise NoCapableModel("no model can serve this request")
+            rest = Remainder(
+                chunks, self._upstream.idle_timeout_s, deadline_s, lambda error: self._cool(deployment, error)
+            )
+            return OpenedStream(deployment, first, rest, started_s, _since_us(started_s))
 
-    async def _timed(
-        self, chunks: AsyncGenerator[list[JsonObject], None], deadline_s: float
-    ) -> AsyncGenerator[list[JsonObject], None]:
-        """The rest of a stream, with a bound on silence and on the whole."""
-        idle_s = self._upstream.idle_timeout_s
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout_at(min(time.monotonic() + idle_s, deadline_s)):
-                        batch = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise UpstreamTimeout(f"the provider fell silent for {idle_s:g} s or took too long") from error
-                yield batch
-        finally:
-            await chunks.aclose()
+        return await self._first(route, deadline_s, attempts, ask)
+
+    async def _first(
+        self, route: Route, deadline_s: float, attempts: list[Attempt], ask: "Callable[..., Awaitable[_T]]"
+    ) -> _T:
+        """Ask one candidate after the other until one answers. `last` tells `ask` that no other one follows."""
+        targets = self._targets(route)
+        retry_after_s: float | None = None
+        for position, deployment in enumerate(targets):
+            started_s = time.monotonic()
+            try:
+                return await ask(deployment, started_s, last=deployment.id == targets[-1].id)
+            except asyncio.CancelledError:
+                attempts.append(_attempt(deployment, CLIENT_CLOSED, started_s, None))
+                raise
+            except (UpstreamError, TimeoutError) as error:
+                fault = _fault(error, deployment, started_s)
+            attempts.append(_attempt(deployment, fault.code or fault.type, started_s, fault.provider_status))
+            self._cool(deployment, fault)
+            if isinstance(fault, UpstreamRateLimited):  # the client may come back as soon as the first of them allows
+                retry_after_s = fault.retry_after_s = _sooner(retry_after_s, fault.retry_after_s)
+            await _pause_or_raise(fault, targets[position:], deadline_s)
+        raise NoCapableModel("no model can serve this request")
 
     def _targets(self, route: Route) -> tuple[Deployment, ...]:
         targets = route.candidates[: self._max_attempts]
         return targets * 2 if len(targets) == 1 < self._max_attempts else targets
 
-    def _until(self, deadline_s: float, attempts_left: int) -> float:
-        """Each attempt may use what is left, less an equal share for those that may follow."""
-        now_s = time.monotonic()
-        share = 1.0 if attempts_left == 1 else 0.5
-        return now_s + (deadline_s - now_s) * share
+    def _cool(self, deployment: Deployment, fault: UpstreamError) -> None:
+        if not fault.cooldown_s:
+            return
+        told_s = None if isinstance(fault, UpstreamAuth) else fault.retry_after_s
+        self._speeds.cool(deployment.id, time.monotonic() + (told_s or fault.cooldown_s))
 
-    def _failed(
-        self, error: UpstreamError | TimeoutError, deployment: Deployment, started_s: float, attempts: list[Attempt]
-    ) -> UpstreamError:
-        if isinstance(error, TimeoutError):
-            error = UpstreamTimeout(f"{deployment.provider} gave no answer in {time.monotonic() - started_s:.1f} s")
-        elif isinstance(error, UpstreamInterrupted):  # nothing has reached the client yet, so another may be asked
-            error = UpstreamBadResponse(error.message)
-        attempts.append(
-            Attempt(
-                deployment.id, deployment.provider, error.code or "upstream_error", _since_us(started_s),
-                None, error.provider_status,
-            )
-        )  # fmt: skip
-        if error.failover and error.cooldown_s:
-            self._speeds.cool(deployment.id, time.monotonic() + (error.retry_after_s or error.cooldown_s))
-        return error
 
-    async def _pause_or_raise(self, fault: UpstreamError, targets: tuple[Deployment, ...], position: int) -> None:
-        """Raise when nobody is left to ask; before the same target is asked again, wait a moment."""
-        if position == len(targets) - 1 or not fault.failover:
-            raise fault
-        if targets[position + 1].id == targets[position].id:
-            pause_s = fault.retry_after_s or random.uniform(*RETRY_PAUSE_S)  # noqa: S311  jitter, not secrecy
-            if not fault.retry or pause_s > MAX_RETRY_PAUSE_S:
-                raise fault
-            await asyncio.sleep(pause_s)
+async def _pause_or_raise(fault: UpstreamError, targets: tuple[Deployment, ...], deadline_s: float) -> None:
+    """Raise when nobody is left to ask; before the same target is asked again, wait a moment."""
+    failed, *others = targets
+    if not others or not fault.failover:
+        raise fault
+    if others[0].id != failed.id:
+        return
+    if not fault.retry or (isinstance(fault, UpstreamRateLimited) and fault.retry_after_s is None):
+        raise fault
+    pause_s = fault.retry_after_s or random.uniform(*RETRY_PAUSE_S)  # noqa: S311  jitter, not secrecy
+    if pause_s > min(MAX_RETRY_PAUSE_S, MAX_RETRY_PAUSE_SHARE * (deadline_s - time.monotonic())):
+        raise fault
+    await asyncio.sleep(pause_s)
 
 
 async def _gate(chunks: AsyncGenerator[list[JsonObject], None], deployment: Deployment) -> list[JsonObject]:
@@ -179,8 +213,21 @@ def _carries(chunk: JsonObject) -> bool:
     return False
 
 
-def _good(deployment: Deployment, started_s: float, ttft_us: int | None) -> Attempt:
-    return Attempt(deployment.id, deployment.provider, "ok", _since_us(started_s), ttft_us, 200)
+def _fault(error: UpstreamError | TimeoutError, deployment: Deployment, started_s: float) -> UpstreamError:
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout(f"{deployment.provider} gave no answer in {time.monotonic() - started_s:.1f} s")
+    if isinstance(error, UpstreamInterrupted):  # nothing has reached the client yet, so another may be asked
+        return UpstreamBadResponse(error.message)
+    return error
+
+
+def _sooner(one_s: float | None, other_s: float | None) -> float | None:
+    told = [each for each in (one_s, other_s) if each is not None]
+    return min(told, default=None)
+
+
+def _attempt(deployment: Deployment, outcome: str, started_s: float, status: int | None) -> Attempt:
+    return Attempt(deployment.id, deployment.provider, outcome, _since_us(started_s), provider_status=status)
 
 
 def _since_us(started_s: float) -> int:

@@ -8,8 +8,9 @@ import orjson
 from neuralrouting.errors import UpstreamBadResponse, UpstreamInterrupted
 from neuralrouting.exchange import JsonObject
 from neuralrouting.providers.base import Call, Completion
-from neuralrouting.providers.faults import fault_of
-from neuralrouting.providers.http import HttpAnswer, HttpClient, Url
+from neuralrouting.providers.connection import HttpAnswer
+from neuralrouting.providers.faults import fault_of, scrub
+from neuralrouting.providers.http import HttpClient, Url
 from neuralrouting.providers.repair import ChunkRepair, repair_completion
 from neuralrouting.providers.sse import Event, SseParser
 
@@ -32,6 +33,7 @@ class OpenAIProvider:
         self.name = name
         self._http = http
         self._url = Url.parse(base_url.rstrip("/") + "/chat/completions")
+        self._key = api_key or ""
         self._headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._quirks = quirks or Quirks()
 
@@ -40,16 +42,16 @@ class OpenAIProvider:
         async with self._http.post(self._url, self._headers, self._body(call, stream=False)) as answer:
             body = await answer.read()
             if answer.status != 200:
-                raise fault_of(answer.status, answer.headers, body, self.name)
+                raise fault_of(answer.status, answer.headers, body, self.name, self._key)
         return self._completion(body)
 
     async def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
         """Yield batches of chunks; see `Provider.stream`."""
         async with self._http.post(self._url, self._headers, self._body(call, stream=True)) as answer:
             if answer.status != 200:
-                raise fault_of(answer.status, answer.headers, await answer.read(), self.name)
+                raise fault_of(answer.status, answer.headers, await answer.read(), self.name, self._key)
             self._expect_events(answer)
-            parser, reader = SseParser(), _ChunkReader(self.name)
+            parser, reader = SseParser(), _ChunkReader(self.name, self._key, call.inspection.n)
             async for data in answer.chunks():
                 if batch := reader.read(parser.feed(data)):
                     yield batch
@@ -76,28 +78,32 @@ class OpenAIProvider:
         if not isinstance(data, dict):
             raise UpstreamBadResponse(f"{self.name} answered with JSON that is not an object")
         if data.get("error"):
-            raise fault_of(200, {}, body, self.name)
-        choices = data.get("choices")
-        if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-            raise UpstreamBadResponse(f"{self.name} answered without choices")
+            raise fault_of(200, {}, body, self.name, self._key)
         if repair_completion(data):
             body = orjson.dumps(data)
         return Completion(body, data)
 
     def _expect_events(self, answer: HttpAnswer) -> None:
-        kind = answer.headers.get("content-type", "")
-        if not kind.startswith("text/event-stream"):
-            raise UpstreamBadResponse(f"{self.name} answered a stream with {kind.split(';')[0] or 'no content type'}")
+        kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+        if kind.strip().lower() != "text/event-stream":
+            raise UpstreamBadResponse(f"{self.name} answered a stream with {scrub(kind, self._key)}")
 
 
 class _ChunkReader:
     """Turns events into mended chunks and knows when the stream is over."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, key: str, choices: int) -> None:
         self.ended = False
-        self.finished = False
         self._provider = provider
+        self._key = key
+        self._choices = choices
+        self._finished: set[int] = set()
         self._repair = ChunkRepair()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has told why it ended."""
+        return len(self._finished) >= self._choices
 
     def read(self, events: list[Event]) -> list[JsonObject]:
         """Return the chunks of these events; raises for an error object and for what is not JSON."""
@@ -117,7 +123,7 @@ class _ChunkReader:
         if not isinstance(chunk, dict):
             raise UpstreamBadResponse(f"{self._provider} sent a chunk that is not an object")
         if chunk.get("error"):
-            raise fault_of(200, {}, data, self._provider)
+            raise fault_of(200, {}, data, self._provider, self._key)
         self._repair.mend(chunk)
-        self.finished = self.finished or any(c.get("finish_reason") for c in chunk["choices"])
+        self._finished.update(c["index"] for c in chunk["choices"] if c.get("finish_reason"))
         return chunk

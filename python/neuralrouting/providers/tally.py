@@ -67,9 +67,8 @@ class Tally:
         kept = self._choices.setdefault(choice.get("index", 0), {"parts": [], "finish": None})
         delta = choice.get("delta") or {}
         for name, value in delta.items():
-            if name == "content":
-                if value:
-                    kept["parts"].append(value)
+            if name == "content" and isinstance(value, str):
+                kept["parts"].append(value)
             elif value and name != "role":
                 self.plain = False
                 if name == "tool_calls":

@@ -1,5 +1,7 @@
 """Writes finished exchanges and stored answers down, off the request path."""
 
+import logging
+
 import msgspec
 
 from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route
@@ -7,6 +9,7 @@ from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow
 from neuralrouting.storage.writer import Writer
 
+log = logging.getLogger("neuralrouting.requests")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -26,8 +29,15 @@ class Recorder:
         await self._writer.room()
 
     def exchange(self, done: Exchange) -> None:
-        """Record one request."""
-        self._writer.put(INSERT_REQUEST, _row(done).values())
+        """Record one request; at log level `debug` it is a line of the log too, without a word of its text."""
+        row = _row(done)
+        self._writer.put(INSERT_REQUEST, row.values())
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "request=%s endpoint=%s status=%d deployment=%s simulated=%s cache=%s cost_nanousd=%s latency_us=%d",
+                row.request_id, row.endpoint, row.status, row.deployment, row.simulated, row.cache,
+                row.cost_nanousd, row.latency_us,
+            )  # fmt: skip
 
     def entry(self, entry: CacheEntry) -> None:
         """Record one stored answer."""
