@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import final
 
-__all__ = ["CachedReply", "Engine", "Inspection", "RejectedBody", "__version__", "estimate_tokens"]
+__all__ = ["CachedReply", "Engine", "Inspection", "RejectedBody", "__version__", "estimate_tokens", "plain_chunk"]
 
 __version__: str
 
@@ -12,6 +12,9 @@ class RejectedBody(ValueError):
 
 def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text has; within a few percent of o200k for English prose."""
+
+def plain_chunk(data: bytes) -> tuple[bytes, str] | None:
+    """Read a chunk of a streamed answer that carries nothing but text: its JSON without `usage`, and the text."""
 
 @final
 class CachedReply:

@@ -7,10 +7,20 @@ from neuralrouting._core import (  # noqa: TID251  the one door
     RejectedBody,
     __version__,
     estimate_tokens,
+    plain_chunk,
 )
 from neuralrouting.errors import BodyTooLarge, InvalidField, MalformedBody, RequestError
 
-__all__ = ["CachedReply", "Engine", "Inspection", "RejectedBody", "estimate_tokens", "rejection", "version"]
+__all__ = [
+    "CachedReply",
+    "Engine",
+    "Inspection",
+    "RejectedBody",
+    "estimate_tokens",
+    "plain_chunk",
+    "rejection",
+    "version",
+]
 
 
 def rejection(error: RejectedBody) -> RequestError:

@@ -9,6 +9,17 @@ from neuralrouting.catalog import Deployment
 JsonObject = dict[str, Any]
 """A JSON object at the rim, before it is turned into a type."""
 
+
+class PlainChunk(msgspec.Struct, frozen=True, gc=False):
+    """A chunk of a stream that carries nothing but text of its one choice: its JSON without `usage`, and the text."""
+
+    body: bytes
+    text: str
+
+
+Chunk = JsonObject | PlainChunk
+"""A `chat.completion.chunk`: parsed, or passed on as it came where there is nothing in it but text."""
+
 Mode = Literal["auto", "cost", "quality", "speed"]
 CacheOutcome = Literal["exact", "miss", "bypass"]
 

@@ -5,7 +5,7 @@ inspect (Rust: parse, key, exact lookup) -> cache -> route -> dispatch -> bill -
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
@@ -13,7 +13,18 @@ from neuralrouting.catalog import VIRTUAL_MODELS, Catalog, Deployment
 from neuralrouting.config import Config
 from neuralrouting.engine import Engine, Inspection, RejectedBody, estimate_tokens, rejection
 from neuralrouting.errors import NeuralRoutingError, UpstreamError, UpstreamInterrupted
-from neuralrouting.exchange import Arrival, Attempt, CacheOutcome, Exchange, Facts, JsonObject, Mode, Route, Usage
+from neuralrouting.exchange import (
+    Arrival,
+    Attempt,
+    CacheOutcome,
+    Chunk,
+    Exchange,
+    Facts,
+    JsonObject,
+    Mode,
+    Route,
+    Usage,
+)
 from neuralrouting.layers import finops
 from neuralrouting.layers.cache import ExactCache
 from neuralrouting.layers.routing import Ask, Router
@@ -45,7 +56,7 @@ class AnswerStream:
         self.cache: CacheOutcome = outcome
         self.overhead_us = overhead_us
         self.facts: Facts | None = None
-        self.batches: AsyncGenerator[list[JsonObject], None]
+        self.batches: AsyncGenerator[Sequence[Chunk], None]
 
 
 class _Turn:
@@ -161,7 +172,7 @@ class Pipeline:
 
     async def _watch(
         self, turn: _Turn, opened: OpenedStream, stream: AnswerStream
-    ) -> AsyncGenerator[list[JsonObject], None]:
+    ) -> AsyncGenerator[Sequence[Chunk], None]:
         """Hand the batches on, and settle exactly once however the stream ends."""
         tally = Tally(turn.inspection.prompt_tokens)
         failure: BaseException | None = None
@@ -280,5 +291,5 @@ def _since_us(arrival: Arrival) -> int:
     return (time.perf_counter_ns() - arrival.started_ns) // 1000
 
 
-async def _once(chunks: list[JsonObject]) -> AsyncGenerator[list[JsonObject], None]:
-    yield chunks
+async def _once(chunks: list[JsonObject]) -> AsyncGenerator[Sequence[Chunk], None]:
+    yield [*chunks]

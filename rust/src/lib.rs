@@ -3,6 +3,7 @@
 //! [`Engine::inspect`] parses a body once, refuses what is not acceptable, computes the key of the exact
 //! cache and looks it up. Nothing here knows Python; the feature `python` adds the glue in `python/`.
 
+mod chunk;
 mod digest;
 mod engine;
 mod error;
@@ -15,6 +16,7 @@ mod request;
 mod tokens;
 mod upstream;
 
+pub use chunk::{PlainChunk, plain_chunk};
 pub use digest::Key;
 pub use engine::{Engine, Hints, Inspection};
 pub use error::{Fault, Rejection};

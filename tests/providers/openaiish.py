@@ -7,7 +7,7 @@ import orjson
 from fake_upstream import Reply, Step, head
 from neuralrouting.catalog import Capabilities, Deployment
 from neuralrouting.engine import Engine, Inspection
-from neuralrouting.exchange import JsonObject
+from neuralrouting.exchange import JsonObject, PlainChunk
 from neuralrouting.providers.base import Call
 from neuralrouting.providers.openai import OpenAIProvider
 
@@ -40,9 +40,9 @@ def call(raw: bytes | None = None, **fields: object) -> Call:
 
 
 async def collect(provider: OpenAIProvider, asked: Call, into: list[JsonObject]) -> None:
-    """Gather the chunks of a stream; those before an error stay in the list."""
+    """Gather the chunks of a stream, plain ones parsed; those before an error stay in the list."""
     async for batch in provider.stream(asked):
-        into += batch
+        into += [orjson.loads(chunk.body) if isinstance(chunk, PlainChunk) else chunk for chunk in batch]
 
 
 def text_of(chunks: list[JsonObject], choice: int = 0) -> str:

@@ -1,8 +1,10 @@
 """Writes the chunks of a stream the way the client asked for them, and ends it the way its endpoint does."""
 
+from collections.abc import Iterable
+
 from neuralrouting.api.wire import DONE, billing, event, extra_fields, usage_fields
 from neuralrouting.errors import NeuralRoutingError
-from neuralrouting.exchange import Facts, JsonObject
+from neuralrouting.exchange import Chunk, Facts, JsonObject, PlainChunk
 
 
 class ChunkWriter:
@@ -15,9 +17,9 @@ class ChunkWriter:
         self._base: JsonObject = {}
         self._usage: JsonObject | None = None
 
-    def events(self, batch: list[JsonObject]) -> bytes:
+    def events(self, batch: Iterable[Chunk]) -> bytes:
         """Return the events for these chunks; empty when there is nothing for the client in them."""
-        return b"".join([event(chunk) for chunk in batch if self._for_client(chunk)])
+        return b"".join([self._event(chunk) for chunk in batch])
 
     def chat_end(self, facts: Facts) -> bytes:
         """The usage chunk with the extra fields, to who asked for it; then the end mark."""
@@ -33,6 +35,13 @@ class ChunkWriter:
     def error(self, error: NeuralRoutingError) -> bytes:
         """An error inside the stream: no end mark follows, so that nobody takes the answer for whole."""
         return event(dict(error.envelope()))
+
+    def _event(self, chunk: Chunk) -> bytes:
+        if not isinstance(chunk, PlainChunk):
+            return event(chunk) if self._for_client(chunk) else b""
+        if self._include_usage:
+            return b'data: %b,"usage":null}\n\n' % chunk.body[:-1]
+        return b"data: %b\n\n" % chunk.body
 
     def _for_client(self, chunk: JsonObject) -> bool:
         usage = chunk.pop("usage", None)

@@ -1,5 +1,7 @@
 """Facts as bytes: the same figures in headers, in extra fields of a body and in the billing event."""
 
+import re
+
 import orjson
 
 from neuralrouting.catalog import Deployment
@@ -13,7 +15,7 @@ EVENT_HEADERS: tuple[Header, ...] = (
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 )
-_TAKEN = (b'"model_used"', b'"cache_hit"', b'"business_metrics"', b'"request_id"')
+_TAKEN = re.compile(rb'"(?:model_used|cache_hit|business_metrics|request_id)"')
 DONE = b"data: [DONE]\n\n"
 
 
@@ -108,7 +110,7 @@ def with_fields(body: bytes, fields: JsonObject) -> bytes:
     """Add top-level fields to a JSON object without touching its bytes, unless a field is there already."""
     body = body.rstrip()
     # Quotes inside a JSON string are escaped, so these can only be keys (or whole strings, which costs a copy).
-    if len(body) <= 2 or any(name in body for name in _TAKEN):
+    if len(body) <= 2 or _TAKEN.search(body):
         return orjson.dumps(orjson.loads(body) | fields)
     return b"%b,%b" % (body[:-1], orjson.dumps(fields)[1:])
 

@@ -1,13 +1,13 @@
 """The port every provider implements: one call, as a whole answer or as batches of chunks."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from neuralrouting.catalog import Deployment
 from neuralrouting.engine import Inspection
-from neuralrouting.exchange import JsonObject, Usage
+from neuralrouting.exchange import Chunk, JsonObject, Usage
 
 MAX_TOKENS_BOUND = 100_000_000
 """A token count above this is a lie: a hundred times the largest context on the market."""
@@ -43,8 +43,10 @@ class Provider(Protocol):
         """Return the whole answer in OpenAI's shape."""
         ...
 
-    def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
+    def stream(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         """Yield OpenAI `chat.completion.chunk` objects, as many at a time as one read brought.
+
+        The first chunk is a parsed one; those after it may be plain.
 
         The generator ends normally only after the provider's own end mark; a stream that stops before it
         raises `UpstreamInterrupted`. Usage is always asked for and comes in a chunk with `choices: []`.

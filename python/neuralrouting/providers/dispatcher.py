@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from neuralrouting.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
-from neuralrouting.exchange import Attempt, JsonObject, Route
+from neuralrouting.exchange import Attempt, Chunk, PlainChunk, Route
 from neuralrouting.providers.base import Call, Completion, Provider
 from neuralrouting.providers.speeds import Speeds
 
@@ -55,7 +55,7 @@ class Remainder:
 
     def __init__(
         self,
-        chunks: AsyncGenerator[list[JsonObject], None],
+        chunks: AsyncGenerator[Sequence[Chunk], None],
         idle_s: float,
         deadline_s: float,
         failed: Callable[[UpstreamError], None],
@@ -68,7 +68,7 @@ class Remainder:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> list[JsonObject]:
+    async def __anext__(self) -> Sequence[Chunk]:
         """Return the next batch; raises UpstreamError, after which the stream is closed."""
         try:
             async with asyncio.timeout_at(min(time.monotonic() + self._idle_s, self._deadline_s)):
@@ -90,7 +90,7 @@ class OpenedStream(msgspec.Struct, frozen=True):
     """A stream that has begun: `first` holds everything up to the first token, `rest` what follows."""
 
     deployment: Deployment
-    first: list[JsonObject]
+    first: Sequence[Chunk]
     rest: Remainder
     started_s: float
     ttft_us: int
@@ -193,9 +193,9 @@ async def _pause_or_raise(fault: UpstreamError, targets: tuple[Deployment, ...],
     await asyncio.sleep(pause_s)
 
 
-async def _gate(chunks: AsyncGenerator[list[JsonObject], None], deployment: Deployment) -> list[JsonObject]:
+async def _gate(chunks: AsyncGenerator[Sequence[Chunk], None], deployment: Deployment) -> list[Chunk]:
     """Collect chunks up to the first that carries something, so that a failure before it stays invisible."""
-    held: list[JsonObject] = []
+    held: list[Chunk] = []
     async for batch in chunks:
         held += batch
         if any(_carries(chunk) for chunk in batch):
@@ -205,7 +205,9 @@ async def _gate(chunks: AsyncGenerator[list[JsonObject], None], deployment: Depl
     raise UpstreamBadResponse(f"{deployment.provider} streamed nothing")
 
 
-def _carries(chunk: JsonObject) -> bool:
+def _carries(chunk: Chunk) -> bool:
+    if isinstance(chunk, PlainChunk):
+        return bool(chunk.text)
     for choice in chunk["choices"]:
         delta = choice.get("delta") or {}
         if choice.get("finish_reason") or any(value for name, value in delta.items() if name != "role"):

@@ -1,12 +1,13 @@
 """Every provider that speaks OpenAI's chat completions: a row of data each."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 import orjson
 
+from neuralrouting.engine import plain_chunk
 from neuralrouting.errors import UpstreamBadResponse, UpstreamInterrupted
-from neuralrouting.exchange import JsonObject
+from neuralrouting.exchange import Chunk, JsonObject, PlainChunk
 from neuralrouting.providers.base import Call, Completion
 from neuralrouting.providers.connection import HttpAnswer
 from neuralrouting.providers.faults import fault_of, scrub
@@ -45,7 +46,7 @@ class OpenAIProvider:
                 raise fault_of(answer.status, answer.headers, body, self.name, self._key)
         return self._completion(body)
 
-    async def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
+    async def stream(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         """Yield batches of chunks; see `Provider.stream`."""
         async with self._http.post(self._url, self._headers, self._body(call, stream=True)) as answer:
             if answer.status != 200:
@@ -93,7 +94,7 @@ class _ChunkReader:
     """Turns events into mended chunks and knows when the stream is over."""
 
     def __init__(self, provider: str, key: str, choices: int) -> None:
-        self.ended = False
+        self.ended = self._begun = False
         self._provider = provider
         self._key = key
         self._choices = choices
@@ -105,14 +106,19 @@ class _ChunkReader:
         """Whether every choice has told why it ended."""
         return len(self._finished) >= self._choices
 
-    def read(self, events: list[Event]) -> list[JsonObject]:
+    def read(self, events: list[Event]) -> list[Chunk]:
         """Return the chunks of these events; raises for an error object and for what is not JSON."""
-        chunks: list[JsonObject] = []
+        chunks: list[Chunk] = []
         for event in events:
-            if event.data.startswith(b"[DONE]"):
+            plain = plain_chunk(event.data) if self._begun else None
+            if plain is not None:
+                chunks.append(PlainChunk(*plain))
+            elif event.data.startswith(b"[DONE]"):
                 self.ended = True
                 break
-            chunks.append(self._chunk(event.data))
+            else:
+                chunks.append(self._chunk(event.data))
+                self._begun = True
         return chunks
 
     def _chunk(self, data: bytes) -> JsonObject:

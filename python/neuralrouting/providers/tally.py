@@ -1,11 +1,12 @@
 """What a stream has said so far: enough to bill it, to know whether it is whole, and to store it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
 from neuralrouting.engine import estimate_tokens
-from neuralrouting.exchange import JsonObject, Usage
+from neuralrouting.exchange import Chunk, JsonObject, PlainChunk, Usage
 from neuralrouting.providers.base import usage_of
 
 
@@ -23,10 +24,13 @@ class Tally:
         self._usage: Usage | None = None
         self._usage_body: Any = None
 
-    def see(self, batch: list[JsonObject]) -> None:
+    def see(self, batch: Iterable[Chunk]) -> None:
         """Take chunks into account. Usage replaces what was told before: some providers repeat it, none adds."""
         for chunk in batch:
-            self._see(chunk)
+            if isinstance(chunk, PlainChunk):
+                self._choice(0)["parts"].append(chunk.text)
+            else:
+                self._see(chunk)
 
     def completion_bytes(self) -> bytes:
         """The whole answer as JSON."""
@@ -63,8 +67,14 @@ class Tally:
         data: JsonObject = {"object": "chat.completion", **self._base, "choices": choices}
         return data | {"usage": self._usage_body} if self._usage_body else data
 
+    def _choice(self, index: int) -> JsonObject:
+        kept = self._choices.get(index)
+        if kept is None:
+            kept = self._choices[index] = {"parts": [], "finish": None}
+        return kept
+
     def _take(self, choice: JsonObject) -> None:
-        kept = self._choices.setdefault(choice.get("index", 0), {"parts": [], "finish": None})
+        kept = self._choice(choice.get("index", 0))
         delta = choice.get("delta") or {}
         for name, value in delta.items():
             if name == "content" and isinstance(value, str):

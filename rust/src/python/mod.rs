@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
 
     #[pymodule_export]
     use super::engine::{CachedReply, Engine, Inspection};
@@ -19,6 +20,12 @@ mod _core {
     #[pyfunction]
     fn estimate_tokens(text: &str) -> usize {
         crate::estimate_tokens(text)
+    }
+
+    /// Read a chunk of a streamed answer that carries nothing but text: its JSON without `usage`, and the text.
+    #[pyfunction]
+    fn plain_chunk<'py>(py: Python<'py>, data: &[u8]) -> Option<(Bound<'py, PyBytes>, String)> {
+        crate::plain_chunk(data).map(|plain| (PyBytes::new(py, &plain.body), plain.text))
     }
 
     #[pymodule_init]
