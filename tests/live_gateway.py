@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,10 @@ class LiveGateway:
 
     def client(self, **headers: str) -> httpx.Client:
         return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.api_key}", **headers}, timeout=60, trust_env=False
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self.api_key}", **headers},
+            timeout=60,
+            trust_env=False,
         )
 
     def rows(self, **where: str) -> list[RequestRow]:
@@ -57,7 +60,7 @@ class LiveGateway:
         return [msgspec.convert(row, RequestRow, strict=False) for row in found]
 
     @contextlib.asynccontextmanager
-    async def opened(self):
+    async def opened(self) -> AsyncIterator[Database]:
         database: Database = await open_database(self.database_url, self.data_dir)
         try:
             yield database
@@ -82,9 +85,7 @@ def running_gateway(
         process = subprocess.Popen(
             [sys.executable, "-m", "neuralrouting.cli", "serve"], env=environ, stdout=output, stderr=output
         )
-    gateway = LiveGateway(
-        f"http://127.0.0.1:{port}", live, test, live[8:20], data_dir, database_url, process.pid, log
-    )
+    gateway = LiveGateway(f"http://127.0.0.1:{port}", live, test, live[8:20], data_dir, database_url, process.pid, log)
     try:
         _wait_until_ready(gateway, process)
         yield gateway

@@ -24,7 +24,7 @@ Mode = Literal["auto", "cost", "quality", "speed"]
 CacheOutcome = Literal["exact", "miss", "bypass"]
 
 
-class Caller(msgspec.Struct, frozen=True):
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: made from an API key, before the body is read.
 
     `live` is false for `nr_test_` keys, which only reach simulated and local models.
@@ -35,7 +35,7 @@ class Caller(msgspec.Struct, frozen=True):
     live: bool
 
 
-class Hints(msgspec.Struct, frozen=True):
+class Hints(msgspec.Struct, frozen=True, gc=False):
     """What the request's headers ask for, beside its body."""
 
     endpoint: str
@@ -47,7 +47,7 @@ class Hints(msgspec.Struct, frozen=True):
     feature: str | None = None
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """What routing decided: candidates in the order in which they are tried, and why."""
 
     mode: Mode
@@ -55,7 +55,7 @@ class Route(msgspec.Struct, frozen=True):
     candidates: tuple[Deployment, ...]
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. `prompt_tokens` includes cached ones, `completion_tokens` reasoning ones.
 
     `source`: `provider` as told, `estimated` where it told none, `capped` where what it told is absurd.
@@ -69,7 +69,7 @@ class Usage(msgspec.Struct, frozen=True):
     source: Literal["provider", "estimated", "capped"] = "provider"
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One call of one provider, as recorded in the request's row. `outcome` is `ok` or an error code."""
 
     deployment: str
@@ -80,7 +80,7 @@ class Attempt(msgspec.Struct, frozen=True):
     provider_status: int | None = None
 
 
-class Bill(msgspec.Struct, frozen=True):
+class Bill(msgspec.Struct, frozen=True, gc=False):
     """Money of one request in nano-dollars. None means unpriced: never shown, summed or stored as zero.
 
     `saved_nanousd` is the baseline minus the cost: negative when the answer cost more than the baseline would have.
@@ -94,7 +94,7 @@ class Bill(msgspec.Struct, frozen=True):
     price_version: str
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One request at the door. `started_ns` is on the monotonic clock, `created_ms` is Unix time."""
 
     request_id: str
@@ -104,7 +104,7 @@ class Arrival(msgspec.Struct, frozen=True):
     created_ms: int
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What an answer tells about itself: the same in headers, body fields, billing event and request row."""
 
     request_id: str
@@ -120,7 +120,7 @@ class Facts(msgspec.Struct, frozen=True):
         return self.deployment.id if self.deployment.simulated else self.deployment.model
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """A finished request, whatever became of it: what the recorder writes down. `facts` is None when it failed."""
 
     arrival: Arrival
@@ -140,7 +140,7 @@ class Exchange(msgspec.Struct, frozen=True):
     response_body: bytes | None = None
 
 
-class CacheEntry(msgspec.Struct, frozen=True):
+class CacheEntry(msgspec.Struct, frozen=True, gc=False):
     """One stored answer: `body` is a `chat.completion` without id and time; times are Unix milliseconds."""
 
     key: bytes

@@ -39,7 +39,7 @@ CLIENT_CLOSED = 499
 _MODES: dict[str, Mode] = {"auto": "auto", "cost": "cost", "quality": "quality", "speed": "speed"}
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A whole answer: `body` is a `chat.completion` as bytes."""
 
     body: bytes

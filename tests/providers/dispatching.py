@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-from openaiish import KEY, deployment, inspection
+from openaiish import KEY, deployment, inspection, parsed, text_of
 
 from fake_upstream import FakeUpstream, Script
 from neuralrouting.config import UpstreamConfig
@@ -57,10 +57,9 @@ class Scene:
         if not streamed:
             return (await self.complete()).completion.data["choices"][0]["message"]["content"]
         opened = await self.open()
-        chunks: list[JsonObject] = [*opened.first]
-        async for batch in opened.rest:
-            chunks += batch
-        return "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+        chunks: list[JsonObject] = []
+        await rest_of(opened, chunks)
+        return text_of(chunks)
 
     @property
     def asked(self) -> tuple[int, ...]:
@@ -97,6 +96,13 @@ async def scene(
             await http.close()
             await asyncio.sleep(0.01)  # closing a socket takes a turn of the loop
     assert open_sockets() == sockets
+
+
+async def rest_of(opened: OpenedStream, into: list[JsonObject]) -> None:
+    """Gather an opened stream to its end; what came before an error stays in the list."""
+    into += parsed(opened.first)
+    async for batch in opened.rest:
+        into += parsed(batch)
 
 
 def open_sockets() -> int:

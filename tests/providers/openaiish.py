@@ -1,13 +1,14 @@
 """Asking OpenAI-compatible fake upstreams, for the tests of the provider and of the dispatcher."""
 
 import time
+from collections.abc import Iterable
 
 import orjson
 
 from fake_upstream import Reply, Step, head
 from neuralrouting.catalog import Capabilities, Deployment
 from neuralrouting.engine import Engine, Inspection
-from neuralrouting.exchange import JsonObject, PlainChunk
+from neuralrouting.exchange import Chunk, JsonObject, PlainChunk
 from neuralrouting.providers.base import Call
 from neuralrouting.providers.openai import OpenAIProvider
 
@@ -42,7 +43,11 @@ def call(raw: bytes | None = None, **fields: object) -> Call:
 async def collect(provider: OpenAIProvider, asked: Call, into: list[JsonObject]) -> None:
     """Gather the chunks of a stream, plain ones parsed; those before an error stay in the list."""
     async for batch in provider.stream(asked):
-        into += [orjson.loads(chunk.body) if isinstance(chunk, PlainChunk) else chunk for chunk in batch]
+        into += parsed(batch)
+
+
+def parsed(batch: Iterable[Chunk]) -> list[JsonObject]:
+    return [orjson.loads(chunk.body) if isinstance(chunk, PlainChunk) else chunk for chunk in batch]
 
 
 def text_of(chunks: list[JsonObject], choice: int = 0) -> str:

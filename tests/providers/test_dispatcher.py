@@ -5,8 +5,8 @@ import time
 
 import pytest
 from asking import eventually
-from dispatching import PATIENT, Scene, scene
-from openaiish import chunk, deployment, inspection, said, text_of, until_close
+from dispatching import PATIENT, Scene, rest_of, scene
+from openaiish import chunk, deployment, inspection, parsed, said, text_of, until_close
 
 from fake_faults import CUT_AT, FAULTS, GOOD, STREAM_FAULTS, TEXT, Fault, rate_limited, slow_stream
 from fake_replies import DONE, sse
@@ -22,7 +22,7 @@ from neuralrouting.errors import (
     UpstreamUnreachable,
 )
 from neuralrouting.exchange import JsonObject, Route
-from neuralrouting.providers.dispatcher import MAX_GATE_CHUNKS, Dispatcher, OpenedStream
+from neuralrouting.providers.dispatcher import MAX_GATE_CHUNKS, Dispatcher
 from neuralrouting.providers.http import HttpClient
 from neuralrouting.providers.openai import OpenAIProvider
 from neuralrouting.providers.speeds import Speeds
@@ -42,12 +42,6 @@ BROKEN_LATER: dict[str, type[UpstreamError]] = {
     "event too large": UpstreamBadResponse,
     "hang": UpstreamTimeout,
 }
-
-
-async def rest_of(opened: OpenedStream, into: list[JsonObject]) -> None:
-    into += opened.first
-    async for batch in opened.rest:
-        into += batch
 
 
 # Who is asked
@@ -156,7 +150,7 @@ async def test_whatever_carries_something_opens_the_stream(first: JsonObject):
     async with scene([begun], [GOOD]) as seen:
         opened = await seen.open()
         assert opened.deployment.provider == "first"
-        assert opened.first[-1]["choices"][0]["delta"].keys() == first.keys()
+        assert parsed(opened.first)[-1]["choices"][0]["delta"].keys() == first.keys()
         await opened.rest.aclose()
 
 

@@ -11,7 +11,7 @@ from openaiish import KEY, call, chunk, collect, finishes, said, text_of, until_
 from fake_faults import FAULTS, GOOD, ODDITIES, TEXT, USAGE_LIES, slow_stream
 from fake_replies import DONE, Answer, sse
 from fake_upstream import CLOSE, FakeUpstream, Recorded, Script, http_reply
-from neuralrouting.exchange import JsonObject
+from neuralrouting.exchange import JsonObject, PlainChunk
 from neuralrouting.providers.base import Completion, usage_of
 from neuralrouting.providers.http import HttpClient
 from neuralrouting.providers.openai import OpenAIProvider, Quirks
@@ -165,6 +165,15 @@ async def test_line_separators_of_unicode_are_text_in_both_forms(http: HttpClien
     text = "a\u2028b\u2029c\u0085d\x0be\x1c"
     assert (await complete(http, [Answer(text)])).data["choices"][0]["message"]["content"] == text
     assert text_of(await stream(http, [Answer(text, pieces=tuple(text))])) == text
+
+
+@pytest.mark.parametrize("name", ["several data lines", "crlf", "cr", "line separators in text"])
+async def test_a_chunk_that_is_passed_on_as_it_came_is_one_line(http: HttpClient, name: str):
+    async with FakeUpstream([ODDITIES[name]]) as upstream:
+        batches = [batch async for batch in OpenAIProvider("acme", http, upstream.url, KEY).stream(call())]
+    plain = [chunk for batch in batches for chunk in batch if isinstance(chunk, PlainChunk)]
+    assert bool(plain) == (name != "several data lines")
+    assert not any(end in chunk.body for chunk in plain for end in (b"\n", b"\r"))
 
 
 async def test_usage_that_lies_is_marked(http: HttpClient):

@@ -18,7 +18,7 @@ DEFAULT_OUTPUT_TOKENS = 512
 _TIER_RANK: dict[Tier, int] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """What routing looks at: a few facts of the request, none of its text."""
 
     model: str | None

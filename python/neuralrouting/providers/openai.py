@@ -110,7 +110,8 @@ class _ChunkReader:
         """Return the chunks of these events; raises for an error object and for what is not JSON."""
         chunks: list[Chunk] = []
         for event in events:
-            plain = plain_chunk(event.data) if self._begun else None
+            # JSON over several data lines is passed on in one: a line end would break the event it goes out in.
+            plain = plain_chunk(event.data) if self._begun and b"\n" not in event.data else None
             if plain is not None:
                 chunks.append(PlainChunk(*plain))
             elif event.data.startswith(b"[DONE]"):
