@@ -6,7 +6,7 @@ use crate::json::{Kind, Tree, Value};
 /// A chunk with one choice whose only news is text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PlainChunk {
-    /// The chunk as JSON, without a `usage` member.
+    /// The chunk as JSON, without the members `usage` and `obfuscation`.
     pub body: Vec<u8>,
     /// The text it adds; may be empty.
     pub text: String,
@@ -17,17 +17,18 @@ pub struct PlainChunk {
 pub fn plain_chunk(data: &[u8]) -> Option<PlainChunk> {
     let (tree, text) = Tree::parse(data).ok()?;
     let root = tree.root(text);
-    let (mut choices, mut has_usage) = (None, false);
+    let (mut choices, mut spare) = (None, false);
     for (key, value) in root.members() {
         match key.text()?.as_ref() {
             "id" | "object" | "created" | "model" | "system_fingerprint" | "service_tier" => {}
-            "usage" if value.is_null() => has_usage = true,
+            "usage" if value.is_null() => spare = true,
+            "obfuscation" => spare = true,
             "choices" => choices = Some(value),
             _ => return None,
         }
     }
     let text = text_of(choices?)?;
-    let body = if has_usage { without_usage(root) } else { root.raw().as_bytes().to_vec() };
+    let body = if spare { without_spare(root) } else { root.raw().as_bytes().to_vec() };
     Some(PlainChunk { body, text })
 }
 
@@ -56,9 +57,9 @@ fn text_of(choices: Value<'_>) -> Option<String> {
     Some(text)
 }
 
-fn without_usage(root: Value<'_>) -> Vec<u8> {
+fn without_spare(root: Value<'_>) -> Vec<u8> {
     let mut body = Vec::with_capacity(root.raw().len());
-    for (key, value) in root.members().filter(|(key, _)| !key.is("usage")) {
+    for (key, value) in root.members().filter(|(key, _)| !key.is("usage") && !key.is("obfuscation")) {
         body.push(if body.is_empty() { b'{' } else { b',' });
         body.extend_from_slice(key.raw().as_bytes());
         body.push(b':');

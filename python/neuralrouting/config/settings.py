@@ -55,7 +55,6 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     first_token_timeout_s: Seconds = 60.0
     idle_timeout_s: Seconds = 30.0
     max_answer_bytes: Count = 32 * 1024 * 1024
-    max_connections: Count = 512
 
 
 class LocalConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -35,7 +35,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
 
 class SpeedSource(Protocol):
-    """Where measured speeds come from; `ttft_us` and `tokens_per_s` are moving averages."""
+    """Where measured speeds come from."""
 
     def expected_latency_us(self, deployment: str, completion_tokens: int) -> float | None:
         """Microseconds to the last of so many tokens, None where nothing was measured."""

@@ -1,25 +1,21 @@
 """Claude over Anthropic's Messages API; the translation is in anthropic_request, _reply and _stream."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import AsyncGenerator
 
 import orjson
 
-from neuralrouting.errors import UpstreamBadResponse, UpstreamError, UpstreamInterrupted
+from neuralrouting.errors import UpstreamBadResponse, UpstreamInterrupted
 from neuralrouting.exchange import JsonObject
 from neuralrouting.providers.anthropic_reply import completion_of
 from neuralrouting.providers.anthropic_request import messages_request
 from neuralrouting.providers.anthropic_stream import StreamTranslator
 from neuralrouting.providers.base import Call, Completion
 from neuralrouting.providers.faults import fault_of
-from neuralrouting.providers.http import HttpAnswer, HttpClient, Url
+from neuralrouting.providers.http import HttpClient, Url
 from neuralrouting.providers.sse import SseParser
 
 API_VERSION = "2023-06-01"
-DRAIN_S = 0.1
-"""How long the end of an HTTP body may take after the end of the answer before its connection is given up."""
 
 
 class AnthropicProvider:
@@ -31,6 +27,7 @@ class AnthropicProvider:
         self.name = name
         self._http = http
         self._url = Url.parse(base_url.rstrip("/").removesuffix("/v1") + "/v1/messages")
+        self._key = api_key
         self._headers = (("x-api-key", api_key), ("anthropic-version", API_VERSION))
 
     async def complete(self, call: Call) -> Completion:
@@ -39,7 +36,7 @@ class AnthropicProvider:
         async with self._http.post(self._url, self._headers, request) as answer:
             body = await answer.read()
             if answer.status != 200:
-                raise fault_of(answer.status, answer.headers, body, self.name)
+                raise fault_of(answer.status, answer.headers, body, self.name, self._key)
         data = completion_of(body, self.name, int(time.time()))
         return Completion(orjson.dumps(data), data)
 
@@ -48,7 +45,7 @@ class AnthropicProvider:
         request = messages_request(call.inspection.body, call.deployment, stream=True)
         async with self._http.post(self._url, self._headers, request) as answer:
             if answer.status != 200:
-                raise fault_of(answer.status, answer.headers, await answer.read(), self.name)
+                raise fault_of(answer.status, answer.headers, await answer.read(), self.name, self._key)
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 raise UpstreamBadResponse(f"{self.name} answered a stream with something that is not one")
             parser, translator = SseParser(), StreamTranslator(self.name, int(time.time()))
@@ -56,7 +53,6 @@ class AnthropicProvider:
                 if batch := translator.read(parser.feed(data)):
                     yield batch
                 if translator.ended:
-                    await _drain(answer)
                     return
             if batch := translator.read(parser.close()):
                 yield batch
@@ -65,10 +61,3 @@ class AnthropicProvider:
 
     async def close(self) -> None:
         """Nothing of its own: the HTTP client is shared and closed by who made it."""
-
-
-async def _drain(answer: HttpAnswer) -> None:
-    """Read the empty last chunk, so that the connection can be used again; it is not worth waiting for."""
-    with contextlib.suppress(TimeoutError, UpstreamError):
-        async with asyncio.timeout(DRAIN_S):
-            await answer.read()

@@ -1,6 +1,7 @@
 """Sends one request along its route: the next candidate is asked only before the first byte reaches the client."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ MAX_RETRY_PAUSE_SHARE = 0.25
 CLIENT_CLOSED = "client_closed"
 """Outcome of an attempt whose client left; the provider may bill it all the same."""
 
+log = logging.getLogger("neuralrouting.providers")
 _T = TypeVar("_T")
 
 
@@ -175,6 +177,10 @@ class Dispatcher:
         if not fault.cooldown_s:
             return
         told_s = None if isinstance(fault, UpstreamAuth) else fault.retry_after_s
+        if not self._speeds.cooling(
+            deployment.id, time.monotonic()
+        ):  # once a rest: a provider that is down is one line
+            log.warning("%s failed (%s); others are preferred for a while", deployment.id, fault.code)
         self._speeds.cool(deployment.id, time.monotonic() + (told_s or fault.cooldown_s))
 
 

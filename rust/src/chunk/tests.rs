@@ -22,8 +22,8 @@ fn text_is_read_and_the_bytes_stay() {
 }
 
 #[test]
-fn a_null_usage_is_taken_out() {
-    let data = br#"{"usage": null, "choices":[{"index":0,"delta":{"content":"x"}}],"model" : "m"}"#;
+fn a_null_usage_and_obfuscation_are_taken_out() {
+    let data = br#"{"usage": null, "obfuscation":"x\"y", "choices":[{"index":0,"delta":{"content":"x"}}],"model" : "m"}"#;
     let plain = plain_chunk(data).unwrap();
     assert_eq!(plain.body, br#"{"choices":[{"index":0,"delta":{"content":"x"}}],"model":"m"}"#);
 }
@@ -57,7 +57,7 @@ fn whatever_is_more_than_text_is_left_to_the_caller() {
         assert_eq!(text(&other), None, "{pointer}");
     }
     for (name, value) in
-        [("usage", json!({"prompt_tokens": 1})), ("error", json!({})), ("obfuscation", json!("ab"))]
+        [("usage", json!({"prompt_tokens": 1})), ("error", json!({})), ("padding", json!("ab"))]
     {
         let mut other = plain.clone();
         other[name] = value;
