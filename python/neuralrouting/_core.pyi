@@ -14,7 +14,7 @@ def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text has; within a few percent of o200k for English prose."""
 
 def plain_chunk(data: bytes) -> tuple[bytes, str] | None:
-    """Read a chunk of a streamed answer that carries nothing but text: its JSON without `usage` and padding, and the text."""
+    """Read a chunk that carries nothing but text: its JSON without `usage` and padding, and the text."""
 
 @final
 class CachedReply:

@@ -22,7 +22,7 @@ mod _core {
         crate::estimate_tokens(text)
     }
 
-    /// Read a chunk of a streamed answer that carries nothing but text: its JSON without `usage` and padding, and the text.
+    /// Read a chunk that carries nothing but text: its JSON without `usage` and padding, and the text.
     #[pyfunction]
     fn plain_chunk<'py>(py: Python<'py>, data: &[u8]) -> Option<(Bound<'py, PyBytes>, String)> {
         crate::plain_chunk(data).map(|plain| (PyBytes::new(py, &plain.body), plain.text))
