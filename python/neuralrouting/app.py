@@ -25,8 +25,9 @@ from neuralrouting.api.bridge import AsgiBridge
 from neuralrouting.api.door import Door
 from neuralrouting.api.edge import Edge
 from neuralrouting.api.health import Health
-from neuralrouting.api.hot import ChatCompletions, Dispatch, DispatchStream
+from neuralrouting.api.hot import HotRoute
 from neuralrouting.api.models import Models
+from neuralrouting.api.shapes import CHAT, DISPATCH, DISPATCH_STREAM
 from neuralrouting.catalog import Catalog, build_catalog
 from neuralrouting.config import Config, load, resolved_providers
 from neuralrouting.engine import Engine, version
@@ -136,9 +137,12 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         pipeline = Pipeline(config, engine, catalog, dispatcher, speeds, recorder)
         door = Door(ring, config.server)
         hot = {
-            "/v1/chat/completions": ChatCompletions("/v1/chat/completions", door, pipeline),
-            "/v1/dispatch": Dispatch("/v1/dispatch", door, pipeline),
-            "/v1/dispatch/stream": DispatchStream("/v1/dispatch/stream", door, pipeline),
+            path: HotRoute(path, shape, door, pipeline)
+            for path, shape in (
+                ("/v1/chat/completions", CHAT),
+                ("/v1/dispatch", DISPATCH),
+                ("/v1/dispatch/stream", DISPATCH_STREAM),
+            )
         }
         rest = AsgiBridge(_rest(door, catalog, writer, database), door)
         yield Edge(hot, rest, door, recorder, config.server.max_in_flight)

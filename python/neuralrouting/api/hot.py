@@ -3,18 +3,18 @@
 import asyncio
 import time
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
-import orjson
 from granian.rsgi import HTTPProtocol, Scope
 
 from neuralrouting.api import wire
 from neuralrouting.api.chunks import ChunkWriter
 from neuralrouting.api.door import Door, wanted
+from neuralrouting.api.shapes import Shape
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import InvalidField, NeuralRoutingError
-from neuralrouting.exchange import Arrival, JsonObject
-from neuralrouting.pipeline import Answer, AnswerStream, Pipeline
+from neuralrouting.exchange import Arrival
+from neuralrouting.pipeline import AnswerStream, Pipeline
 
 WATCH_AFTER_S = 0.02
 """How long a request runs before its client is watched."""
@@ -59,11 +59,9 @@ class Departure:
 class HotRoute:
     """One POST endpoint: lets the request in, inspects it, and answers in the shape of its endpoint."""
 
-    streams: ClassVar[bool | None] = None
-    """Whether answers are streamed; None: as the body says."""
-
-    def __init__(self, endpoint: str, door: Door, pipeline: Pipeline) -> None:
+    def __init__(self, endpoint: str, shape: Shape, door: Door, pipeline: Pipeline) -> None:
         self._endpoint = endpoint
+        self._shape = shape
         self._door = door
         self._pipeline = pipeline
 
@@ -73,18 +71,16 @@ class HotRoute:
         headers = wanted(scope.headers)
         arrival = await self._door.arrival(request_id, self._endpoint, headers, started_ns)
         inspection = self._pipeline.inspect(await self._door.body(headers, protocol), arrival)
-        self._check(inspection)
+        if inspection.model is None and self._shape.needs_model:
+            raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
         if inspection.hit is not None:  # answered at once: no time to leave in
             await self._answer(arrival, inspection, protocol)
             return
         with Departure(protocol):
             await self._answer(arrival, inspection, protocol)
 
-    def _check(self, inspection: Inspection) -> None:
-        """Refuse what this endpoint cannot take."""
-
     async def _answer(self, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol) -> None:
-        if inspection.stream if self.streams is None else self.streams:
+        if inspection.stream if self._shape.streams is None else self._shape.streams:
             await self._stream(await self._pipeline.open(arrival, inspection), arrival, inspection, protocol)
             return
         answer = await self._pipeline.complete(arrival, inspection)
@@ -95,7 +91,7 @@ class HotRoute:
             *wire.served_headers(facts.deployment, facts.cache, facts.overhead_us),
             *wire.money_headers(facts),
         ]
-        protocol.response_bytes(200, headers, self._body(answer))
+        protocol.response_bytes(200, headers, self._shape.whole(answer))
 
     async def _stream(
         self, stream: AnswerStream, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol
@@ -117,51 +113,5 @@ class HotRoute:
             return
         finally:
             await stream.batches.aclose()
-        await line.send_bytes(self._end(writer, stream))
-
-    def _body(self, answer: Answer) -> bytes:
-        raise NotImplementedError
-
-    def _end(self, writer: ChunkWriter, stream: AnswerStream) -> bytes:
-        raise NotImplementedError
-
-
-class ChatCompletions(HotRoute):
-    """`POST /v1/chat/completions`: OpenAI's shapes, with our facts in extra fields."""
-
-    def _check(self, inspection: Inspection) -> None:
-        if inspection.model is None:
-            raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
-
-    def _body(self, answer: Answer) -> bytes:
-        return wire.with_fields(answer.body, wire.extra_fields(answer.facts))
-
-    def _end(self, writer: ChunkWriter, stream: AnswerStream) -> bytes:
         assert stream.facts is not None  # noqa: S101  set when the batches ended
-        return writer.chat_end(stream.facts)
-
-
-class Dispatch(HotRoute):
-    """`POST /v1/dispatch`: the native shape, always whole."""
-
-    streams = False
-
-    def _body(self, answer: Answer) -> bytes:
-        data: JsonObject = orjson.loads(answer.body)
-        message = data["choices"][0].get("message") or {}
-        extras = {name: message[name] for name in ("tool_calls", "refusal") if message.get(name)}
-        fields = wire.extra_fields(answer.facts)
-        usage = data.get("usage") or wire.usage_fields(answer.facts.usage)
-        output = {"ai_answer": message.get("content"), **extras}
-        finish = data["choices"][0].get("finish_reason")
-        return orjson.dumps({"status": "success", "output": output, "finish_reason": finish, **fields, "usage": usage})
-
-
-class DispatchStream(HotRoute):
-    """`POST /v1/dispatch/stream`: chunks, one billing event, the end mark."""
-
-    streams = True
-
-    def _end(self, writer: ChunkWriter, stream: AnswerStream) -> bytes:
-        assert stream.facts is not None  # noqa: S101
-        return writer.dispatch_end(stream.facts)
+        await line.send_bytes(self._shape.end(writer, stream.facts))

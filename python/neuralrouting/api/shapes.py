@@ -1,0 +1,47 @@
+"""The shapes of the three endpoints: how a whole answer and the end of a stream are written, and what is asked for."""
+
+from collections.abc import Callable
+
+import msgspec
+import orjson
+
+from neuralrouting.api import wire
+from neuralrouting.api.chunks import ChunkWriter
+from neuralrouting.exchange import Facts, JsonObject
+from neuralrouting.pipeline import Answer
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """One endpoint. `streams` None: as the body says. `needs_model`: the body must name one, `auto` included."""
+
+    whole: Callable[[Answer], bytes]
+    end: Callable[[ChunkWriter, Facts], bytes]
+    streams: bool | None = None
+    needs_model: bool = False
+
+
+def chat_body(answer: Answer) -> bytes:
+    """OpenAI's `chat.completion` as the provider wrote it, with our facts in extra fields."""
+    return wire.with_fields(answer.body, wire.extra_fields(answer.facts))
+
+
+def dispatch_body(answer: Answer) -> bytes:
+    """The native answer: the first choice's text, tool calls where there are any, and the figures."""
+    data: JsonObject = orjson.loads(answer.body)
+    choice = data["choices"][0]
+    message = choice.get("message") or {}
+    extras = {name: message[name] for name in ("tool_calls", "refusal") if message.get(name)}
+    return orjson.dumps(
+        {
+            "status": "success",
+            "output": {"ai_answer": message.get("content"), **extras},
+            "finish_reason": choice.get("finish_reason"),
+            **wire.extra_fields(answer.facts),
+            "usage": data.get("usage") or wire.usage_fields(answer.facts.usage),
+        }
+    )
+
+
+CHAT = Shape(chat_body, ChunkWriter.chat_end, needs_model=True)
+DISPATCH = Shape(dispatch_body, ChunkWriter.dispatch_end, streams=False)
+DISPATCH_STREAM = Shape(dispatch_body, ChunkWriter.dispatch_end, streams=True)
