@@ -115,9 +115,18 @@ def test_speed_prefers_what_was_measured_and_of_that_the_fastest_to_the_last_tok
     speeds = Speeds()
     speeds.learn(GRAND.id, 100_000, 100, 1_000_000)  # 100 tokens/s after 0.1 s
     speeds.learn(MIDDLE.id, 10_000, 10, 1_000_000)  # 10 tokens/s after 0.01 s
+    speeds.learn(QUICK.id, 900_000, 10, 9_000_000)
     route = choose(Ask("auto", "speed", 20), *LADDER, speeds=speeds)
     assert names(route) == ["grand", "middle", "quick", "small"]
     assert route.rule == "fastest measured"
+
+
+def test_speed_measures_the_fast_tier_once_before_it_keeps_to_what_it_knows():
+    speeds = Speeds()
+    speeds.learn(GRAND.id, 100_000, 100, 1_000_000)
+    route = choose(Ask("auto", "speed", 20), *LADDER, speeds=speeds)
+    assert names(route) == ["quick", "grand", "small", "middle"]
+    assert route.rule == "fast tier, not measured yet"
 
 
 def test_speed_reckons_with_the_length_of_the_answer():

@@ -145,18 +145,19 @@ def _by_quality(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> t
 
 
 def _by_speed(capable: list[Deployment], ask: Ask, speeds: SpeedSource) -> tuple[str, list[Deployment]]:
-    """Measured ones first, fastest first; before anything is measured the `fast` tier, then the cheapest."""
+    """Fastest measured first. The `fast` tier goes before it until it has been measured once, the others after it."""
     tokens = min(ask.max_output_tokens or DEFAULT_OUTPUT_TOKENS, DEFAULT_OUTPUT_TOKENS)
 
     def key(d: Deployment) -> tuple[int, float, float, str]:
         latency_us = speeds.expected_latency_us(d.id, tokens)
         if latency_us is None:
-            return (1 if d.tier == "fast" else 2, 0.0, *_cheapest(d))
-        return 0, latency_us, *_cheapest(d)
+            return (0 if d.tier == "fast" else 2, 0.0, *_cheapest(d))
+        return 1, latency_us, *_cheapest(d)
 
     ordered = sorted(capable, key=key)
     measured = speeds.expected_latency_us(ordered[0].id, tokens) is not None
-    return "fastest measured" if measured else "fast tier, not measured yet", ordered
+    unmeasured = "fast tier, not measured yet" if ordered[0].tier == "fast" else "not measured yet"
+    return "fastest measured" if measured else unmeasured, ordered
 
 
 def _auto(capable: list[Deployment], ask: Ask, _speeds: SpeedSource) -> tuple[str, list[Deployment]]:
