@@ -112,6 +112,11 @@ def with_fields(body: bytes, fields: JsonObject) -> bytes:
     # Quotes inside a JSON string are escaped, so these can only be keys (or whole strings, which costs a copy).
     if len(body) <= 2 or _TAKEN.search(body):
         return orjson.dumps(orjson.loads(body) | fields)
+    return appended(body, fields)
+
+
+def appended(body: bytes, fields: JsonObject) -> bytes:
+    """Add top-level fields to a JSON object that has others, and none of these."""
     return b"%b,%b" % (body[:-1], orjson.dumps(fields)[1:])
 
 

@@ -11,6 +11,10 @@ from neuralrouting.engine import CachedReply, Engine
 from neuralrouting.exchange import Arrival, CacheEntry, JsonObject, Usage
 
 _PLAIN_MESSAGE = {"role", "content"}
+OWN_FIELDS = frozenset(
+    ("id", "created", "model_used", "cache_hit", "cache_exact", "cache_similarity", "business_metrics", "request_id")
+)
+"""Fields that every answer has of its own, whoever gave it: another gateway behind this one may send them too."""
 _PIECE_CHARS = 48
 """Size of the pieces in which a stored answer is streamed; about ten tokens."""
 
@@ -87,13 +91,13 @@ def storable(data: JsonObject) -> bytes | None:
     """Return the bytes to store for a whole answer, None for one that must not be answered from the cache.
 
     Stored are complete plain-text answers only: every choice ended with `stop`, has content, and has nothing that a
-    replay in the other wire shape would lose (tool calls, refusals, log probabilities, audio, annotations). `id` and
-    `created` are left out: every replay has its own.
+    replay in the other wire shape would lose (tool calls, refusals, log probabilities, audio, annotations). What every
+    replay has of its own is left out.
     """
     choices = data.get("choices")
     if not choices or not all(_plain(choice) for choice in choices):
         return None
-    return orjson.dumps({name: value for name, value in data.items() if name not in ("id", "created")})
+    return orjson.dumps({name: value for name, value in data.items() if name not in OWN_FIELDS})
 
 
 def _plain(choice: JsonObject) -> bool:
