@@ -45,13 +45,13 @@ async def test_the_newest_entries_that_fit_come_first(database: Database):
     assert await rows.newest(9) == []
 
 
-async def test_an_entry_written_again_is_new_again(database: Database):
+async def test_an_entry_written_again_comes_again_and_first(database: Database):
     rows = await _insert(database, _entry("a"), _entry("b"))
     last_seq = (await rows.newest(10_000))[0][0]
     again = msgspec.structs.replace(_entry("a"), body=b"better", stored_ms=900)
     await _insert(database, again)
     assert [entry for _, entry in await rows.since(last_seq, 10)] == [again]
-    assert [entry.key for _, entry in await rows.newest(10_000)] == [b"a", b"b"]
+    assert [entry.body for _, entry in await rows.newest(10_000) if entry.key == b"a"] == [b"better", b"x" * 10]
 
 
 async def test_a_number_is_never_used_twice(database: Database):

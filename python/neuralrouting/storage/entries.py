@@ -12,11 +12,9 @@ _FIELDS = CacheEntry.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 INSERT_ENTRY = (
     f"INSERT INTO cache_entries ({_COLUMNS}) "  # noqa: S608  names of our own columns
-    f"VALUES ({', '.join(f'${place}' for place in range(1, len(_FIELDS) + 1))}) "
-    "ON CONFLICT (key) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in ("seq", *_FIELDS) if column != "key")
+    f"VALUES ({', '.join(f'${place}' for place in range(1, len(_FIELDS) + 1))})"
 )
-"""Takes `entry_values(entry)`. An entry whose key is there replaces the old one and gets a new `seq`."""
+"""Takes `entry_values(entry)`. Of entries with the same key the newest counts, so that writing one twice does no harm."""
 
 _NEWEST = f"""
 WITH sized AS (
@@ -29,7 +27,7 @@ ORDER BY seq DESC
 _SINCE = f"SELECT seq, {_COLUMNS} FROM cache_entries WHERE seq > $1 ORDER BY seq LIMIT $2"  # noqa: S608
 _PURGE = """
 DELETE FROM cache_entries WHERE seq IN (
-    SELECT seq FROM cache_entries WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2
+    SELECT seq FROM cache_entries WHERE expires_ms <= $1 ORDER BY seq LIMIT $2
 )
 """
 
@@ -49,7 +47,7 @@ class EntryRows:
         self._database = database
 
     async def newest(self, limit_bytes: int) -> list[tuple[int, CacheEntry]]:
-        """Return the newest entries, newest first, whose bodies together fit into `limit_bytes`."""
+        """Return the newest entries, newest first, whose bodies together fit into `limit_bytes`; a key may come twice."""
         return [_entry(row) for row in await self._database.fetch(_NEWEST, limit_bytes)]
 
     async def since(self, seq: int, limit: int) -> list[tuple[int, CacheEntry]]:
@@ -68,8 +66,8 @@ class EntryRows:
         return purged
 
     async def delete(self, key: bytes) -> bool:
-        """Delete one entry; False when there is none."""
-        return await self._database.execute("DELETE FROM cache_entries WHERE key = $1", key) == 1
+        """Delete what is stored under a key; False when there is nothing. Reads the whole table."""
+        return await self._database.execute("DELETE FROM cache_entries WHERE key = $1", key) > 0
 
 
 def _entry(row: Row) -> tuple[int, CacheEntry]:

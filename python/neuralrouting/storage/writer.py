@@ -29,7 +29,7 @@ class Writer:
     `put`; rows of different statements in one batch are not ordered among each other.
 
     A batch that failed is written again until it succeeds, also where its commit may have gone through
-    unanswered: statements must bear being run twice (`ON CONFLICT`). Only a row that the database refuses for
+    unanswered: statements must bear being run twice. Only a row that the database refuses for
     what it holds is left out, counted in `refused` and logged, since it would hold up all others for ever.
     """
 
