@@ -185,9 +185,10 @@ def _providers(
 
 
 async def _follow_entries(engine: Engine, rows: EntryRows, config: Config) -> None:
-    """Fill the cache with what was stored before, then with what other workers store."""
+    """Fill the cache with what was stored before, then with what other workers store, where there are any."""
     last: int | None = None
-    while True:
+    alone = config.server.workers == 1 and config.database_url is None
+    while last is None or not alone:
         try:
             if last is None:
                 await rows.purge_expired(time.time_ns() // 1_000_000)

@@ -14,7 +14,7 @@ INSERT_ENTRY = (
     f"INSERT INTO cache_entries ({_COLUMNS}) "  # noqa: S608  names of our own columns
     f"VALUES ({', '.join(f'${place}' for place in range(1, len(_FIELDS) + 1))})"
 )
-"""Takes `entry_values(entry)`. Of entries with the same key the newest counts, so that writing one twice does no harm."""
+"""Takes `entry_values(entry)`. Of entries with one key the newest counts, so that writing one twice does no harm."""
 
 _NEWEST = f"""
 WITH sized AS (
@@ -47,7 +47,7 @@ class EntryRows:
         self._database = database
 
     async def newest(self, limit_bytes: int) -> list[tuple[int, CacheEntry]]:
-        """Return the newest entries, newest first, whose bodies together fit into `limit_bytes`; a key may come twice."""
+        """Return the newest entries, newest first, whose bodies fit into `limit_bytes`; a key may come twice."""
         return [_entry(row) for row in await self._database.fetch(_NEWEST, limit_bytes)]
 
     async def since(self, seq: int, limit: int) -> list[tuple[int, CacheEntry]]:
