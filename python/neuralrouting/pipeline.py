@@ -11,7 +11,7 @@ import msgspec
 
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog, Deployment
 from neuralrouting.config import Config
-from neuralrouting.engine import Engine, Inspection, RejectedBody, estimate_tokens, rejection
+from neuralrouting.engine import CachedReply, Engine, Inspection, RejectedBody, estimate_tokens, rejection
 from neuralrouting.errors import NeuralRoutingError, UpstreamError, UpstreamInterrupted
 from neuralrouting.exchange import (
     Arrival,
@@ -29,12 +29,12 @@ from neuralrouting.layers import finops
 from neuralrouting.layers.cache import ExactCache
 from neuralrouting.layers.routing import Ask, Router
 from neuralrouting.providers.base import usage_of
-from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream
+from neuralrouting.providers.dispatcher import CLIENT_CLOSED, Dispatcher, OpenedStream
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.providers.tally import Tally
 from neuralrouting.storage.recorder import Recorder
 
-CLIENT_CLOSED = 499
+CLIENT_CLOSED_STATUS = 499
 """Recorded status of a request whose client left; nginx's number, since HTTP has none."""
 _MODES: dict[str, Mode] = {"auto": "auto", "cost": "cost", "quality": "quality", "speed": "speed"}
 
@@ -125,14 +125,15 @@ class Pipeline:
     async def complete(self, arrival: Arrival, inspection: Inspection) -> Answer:
         """Answer as a whole. Raises RequestError or UpstreamError; whatever happens, one row is recorded."""
         turn = _Turn(arrival, inspection, stream=False)
-        if inspection.hit is not None:
-            facts = self._hit_facts(turn)
-            body = self._cache.replay_body(inspection.hit, arrival)
+        hit = inspection.hit
+        if hit is not None:
+            facts = self._hit_facts(arrival, hit)
+            body = self._cache.replay_body(hit, arrival)
             self._record(turn, facts, response_body=body)
             return Answer(body, facts)
         try:
             turn.route = self._route(arrival, inspection)
-            served = await self._dispatcher.complete(turn.route, inspection, arrival.request_id, turn.attempts)
+            served = await self._dispatcher.complete(turn.route, inspection, turn.attempts)
         except BaseException as error:
             self._record(turn, None, failure=error)
             raise
@@ -147,11 +148,12 @@ class Pipeline:
     async def open(self, arrival: Arrival, inspection: Inspection) -> AnswerStream:
         """Begin a streamed answer; the first token is there when this returns. Raises as `complete` does."""
         turn = _Turn(arrival, inspection, stream=True)
-        if inspection.hit is not None:
-            return self._open_from_cache(turn)
+        hit = inspection.hit
+        if hit is not None:
+            return self._open_from_cache(turn, hit)
         try:
             turn.route = self._route(arrival, inspection)
-            opened = await self._dispatcher.open(turn.route, inspection, arrival.request_id, turn.attempts)
+            opened = await self._dispatcher.open(turn.route, inspection, turn.attempts)
         except BaseException as error:
             self._record(turn, None, failure=error)
             raise
@@ -160,10 +162,8 @@ class Pipeline:
         stream.batches = self._watch(turn, opened, stream)
         return stream
 
-    def _open_from_cache(self, turn: _Turn) -> AnswerStream:
-        hit = turn.inspection.hit
-        assert hit is not None  # noqa: S101  tells the type checker
-        facts = self._hit_facts(turn)
+    def _open_from_cache(self, turn: _Turn, hit: CachedReply) -> AnswerStream:
+        facts = self._hit_facts(turn.arrival, hit)
         self._record(turn, facts, response_body=hit.body)
         stream = AnswerStream(facts.deployment, "exact", facts.overhead_us)
         stream.batches = _once(self._cache.replay_chunks(hit, turn.arrival))
@@ -230,13 +230,11 @@ class Pipeline:
         bill = finops.bill(served, usage, self._baseline)
         return Facts(turn.arrival.request_id, served, turn.outcome, usage, bill, max(0, overhead_us))
 
-    def _hit_facts(self, turn: _Turn) -> Facts:
-        hit = turn.inspection.hit
-        assert hit is not None  # noqa: S101
+    def _hit_facts(self, arrival: Arrival, hit: CachedReply) -> Facts:
         served = self._deployments[hit.deployment]
         usage = Usage(hit.prompt_tokens, hit.completion_tokens)
         bill = finops.free(served, usage, self._baseline)
-        return Facts(turn.arrival.request_id, served, "exact", usage, bill, _since_us(turn.arrival))
+        return Facts(arrival.request_id, served, "exact", usage, bill, _since_us(arrival))
 
     def _record(
         self,
@@ -272,13 +270,13 @@ class Pipeline:
 def _status(failure: BaseException | None) -> int:
     if failure is None:
         return 200
-    return failure.status if isinstance(failure, NeuralRoutingError) else CLIENT_CLOSED
+    return failure.status if isinstance(failure, NeuralRoutingError) else CLIENT_CLOSED_STATUS
 
 
 def _code(failure: BaseException) -> str:
     if isinstance(failure, NeuralRoutingError):
         return failure.code or failure.type
-    return "client_closed"
+    return CLIENT_CLOSED
 
 
 def _estimated(data: JsonObject, prompt_tokens: int) -> Usage:
@@ -291,5 +289,5 @@ def _since_us(arrival: Arrival) -> int:
     return (time.perf_counter_ns() - arrival.started_ns) // 1000
 
 
-async def _once(chunks: list[JsonObject]) -> AsyncGenerator[Sequence[Chunk], None]:
-    yield [*chunks]
+async def _once(chunks: Sequence[Chunk]) -> AsyncGenerator[Sequence[Chunk], None]:
+    yield chunks

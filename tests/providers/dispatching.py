@@ -41,14 +41,14 @@ class Scene:
     async def complete(self) -> Served:
         started_s = time.monotonic()
         try:
-            return await self.dispatcher.complete(self.route, inspection(), "r", self.attempts)
+            return await self.dispatcher.complete(self.route, inspection(), self.attempts)
         finally:
             self.elapsed_s = time.monotonic() - started_s
 
     async def open(self) -> OpenedStream:
         started_s = time.monotonic()
         try:
-            return await self.dispatcher.open(self.route, inspection(stream=True), "r", self.attempts)
+            return await self.dispatcher.open(self.route, inspection(stream=True), self.attempts)
         finally:
             self.elapsed_s = time.monotonic() - started_s
 

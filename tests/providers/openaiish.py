@@ -37,7 +37,7 @@ def inspection(raw: bytes | None = None, **fields: object) -> Inspection:
 
 
 def call(raw: bytes | None = None, **fields: object) -> Call:
-    return Call(deployment(), inspection(raw, **fields), time.monotonic() + 5, "r")
+    return Call(deployment(), inspection(raw, **fields), time.monotonic() + 5)
 
 
 async def collect(provider: OpenAIProvider, asked: Call, into: list[JsonObject]) -> None:

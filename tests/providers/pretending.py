@@ -31,7 +31,7 @@ def deployment(model: str = "gpt-4o") -> Deployment:
 
 def call(prompt: str = "Hello", *, model: str = "gpt-4o", **fields: object) -> Call:
     body = {"model": "auto", "messages": [{"role": "user", "content": prompt}], **fields}
-    return Call(deployment(model), ENGINE.inspect(orjson.dumps(body), "tenant"), time.monotonic() + 0.2, "r")
+    return Call(deployment(model), ENGINE.inspect(orjson.dumps(body), "tenant"), time.monotonic() + 0.2)
 
 
 async def complete(prompt: str = "Hello", *, fail: str = "", **fields: Any) -> JsonObject:  # noqa: ANN401

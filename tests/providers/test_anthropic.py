@@ -55,7 +55,7 @@ async def http() -> AsyncIterator[HttpClient]:
 
 def call(**fields: object) -> Call:
     body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **fields}
-    return Call(CLAUDE, Engine().inspect(orjson.dumps(body), "tenant"), time.monotonic() + 5, "r")
+    return Call(CLAUDE, Engine().inspect(orjson.dumps(body), "tenant"), time.monotonic() + 5)
 
 
 async def complete(http: HttpClient, script: Script) -> Completion:

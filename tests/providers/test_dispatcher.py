@@ -108,11 +108,11 @@ async def test_a_provider_that_is_not_there_is_passed_over(streamed: bool):  # n
         providers = {name: OpenAIProvider(name, http, url, None) for name, url in urls.items()}
         dispatcher = Dispatcher(providers, speeds, PATIENT, 3)
         ask = dispatcher.open if streamed else dispatcher.complete
-        served = await ask(Route("auto", "t", (deployment("first"), deployment("second"))), inspection(), "r", [])
+        served = await ask(Route("auto", "t", (deployment("first"), deployment("second"))), inspection(), [])
         assert served.deployment.provider == "second"
         assert speeds.cooling("first/m-1", time.monotonic() + 4)
         with pytest.raises(UpstreamUnreachable):
-            await ask(Route("auto", "t", (deployment("first"),)), inspection(), "r", [])
+            await ask(Route("auto", "t", (deployment("first"),)), inspection(), [])
         await http.close()
 
 

@@ -58,6 +58,3 @@ class AnthropicProvider:
                 yield batch
             if not translator.ended:
                 raise UpstreamInterrupted(f"{self.name} ended its stream before the answer was complete")
-
-    async def close(self) -> None:
-        """Nothing of its own: the HTTP client is shared and closed by who made it."""

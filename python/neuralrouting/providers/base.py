@@ -19,7 +19,6 @@ class Call(msgspec.Struct, frozen=True):
     deployment: Deployment
     inspection: Inspection
     deadline_s: float
-    request_id: str
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -51,10 +50,6 @@ class Provider(Protocol):
         The generator ends normally only after the provider's own end mark; a stream that stops before it
         raises `UpstreamInterrupted`. Usage is always asked for and comes in a chunk with `choices: []`.
         """
-        ...
-
-    async def close(self) -> None:
-        """Close pooled connections."""
         ...
 
 

@@ -63,23 +63,13 @@ class OpenAIProvider:
             if not reader.ended and not reader.finished:
                 raise UpstreamInterrupted(f"{self.name} ended its stream before the answer was complete")
 
-    async def close(self) -> None:
-        """Nothing of its own: the HTTP client is shared and closed by who made it."""
-
     def _body(self, call: Call, *, stream: bool) -> bytes:
         served, quirks = call.deployment, self._quirks
         rename = (*served.rename, *quirks.rename)
         return call.inspection.upstream_body(served.upstream_model, stream=stream, rename=rename, drop=quirks.drop)
 
     def _completion(self, body: bytes) -> Completion:
-        try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise UpstreamBadResponse(f"{self.name} answered with something that is not JSON") from error
-        if not isinstance(data, dict):
-            raise UpstreamBadResponse(f"{self.name} answered with JSON that is not an object")
-        if data.get("error"):
-            raise fault_of(200, {}, body, self.name, self._key)
+        data = _object(body, f"{self.name} answered with something", self.name, self._key)
         if repair_completion(data):
             body = orjson.dumps(data)
         return Completion(body, data)
@@ -123,14 +113,20 @@ class _ChunkReader:
         return chunks
 
     def _chunk(self, data: bytes) -> JsonObject:
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise UpstreamBadResponse(f"{self._provider} sent a chunk that is not JSON") from error
-        if not isinstance(chunk, dict):
-            raise UpstreamBadResponse(f"{self._provider} sent a chunk that is not an object")
-        if chunk.get("error"):
-            raise fault_of(200, {}, data, self._provider, self._key)
+        chunk = _object(data, f"{self._provider} sent a chunk", self._provider, self._key)
         self._repair.mend(chunk)
         self._finished.update(c["index"] for c in chunk["choices"] if c.get("finish_reason"))
         return chunk
+
+
+def _object(data: bytes, said: str, provider: str, key: str) -> JsonObject:
+    """Parse what a provider sent with status 200; raises for what is no JSON object and for an error in its place."""
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamBadResponse(f"{said} that is not JSON") from error
+    if not isinstance(parsed, dict):
+        raise UpstreamBadResponse(f"{said} that is not a JSON object")
+    if parsed.get("error"):
+        raise fault_of(200, {}, data, provider, key)
+    return parsed

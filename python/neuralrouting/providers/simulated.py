@@ -61,9 +61,6 @@ class SimulatedProvider:
         if act.cut_after is not None:
             raise _cut()
 
-    async def close(self) -> None:
-        """Nothing to close."""
-
 
 class _Act:
     """One request being served."""
