@@ -35,6 +35,12 @@ const LEFT_OUT: [&str; 11] = [
 /// Pieces are gathered up to this size, since hashing many small ones one by one is slow.
 const BUFFER_BYTES: usize = 4096;
 
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 /// Compute the key of a request: `root` is its body, `model` and `routing_mode` the effective ones.
 pub(crate) fn key_of(root: Value<'_>, tenant: &str, model: Option<&str>, routing_mode: Option<&str>) -> Key {
     let model = model.filter(|name| !VIRTUAL_MODELS.contains(name)).unwrap_or("auto");
