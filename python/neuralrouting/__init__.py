@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuralrouting.engine import Engine, estimate_tokens
+    from neuralrouting.engine import Engine, Shield, classify, estimate_tokens
 
-__all__ = ["Engine", "estimate_tokens"]
+__all__ = ["Engine", "Shield", "classify", "estimate_tokens"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  a module attribute may be anything

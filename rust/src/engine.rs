@@ -6,16 +6,20 @@ mod tests;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::classify::{Classification, Classifier};
 use crate::digest::{self, Key};
 use crate::error::Rejection;
 use crate::exact::{ExactCache, StoredReply};
 use crate::json::Tree;
 use crate::request::{self, Request, RoutingMode};
+use crate::shield::{Shield, Verdict};
 use crate::upstream::Upstream;
 
 /// What the request's headers ask for, beside its body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Hints<'a> {
+    /// The rules to scan with; none scans nothing.
+    pub shield: Option<&'a Shield>,
     /// Replaces the body's `model`.
     pub model: Option<&'a str>,
     /// Replaces the body's `routing_mode`.
@@ -32,6 +36,10 @@ pub struct Inspection {
     pub request: Request,
     /// An earlier answer to the same question.
     pub hit: Option<Arc<StoredReply>>,
+    /// What the shield found; none when it was off.
+    pub verdict: Option<Verdict>,
+    /// Task type, complexity and stakes; none when an earlier answer was found, which needs no route.
+    pub classification: Option<Classification>,
     tree: Tree,
 }
 
@@ -49,17 +57,18 @@ impl Inspection {
     }
 }
 
-/// The native core of one worker: request parser and exact cache.
+/// The native core of one worker: request parser, exact cache and classifier.
 pub struct Engine {
     /// The exact cache.
     pub cache: ExactCache,
+    classifier: &'static Classifier,
 }
 
 impl Engine {
     /// An engine round a cache.
     #[must_use]
-    pub const fn new(cache: ExactCache) -> Self {
-        Self { cache }
+    pub fn new(cache: ExactCache) -> Self {
+        Self { cache, classifier: Classifier::shared() }
     }
 
     /// Parse a body, compute its key for `tenant` and look it up.
@@ -73,7 +82,9 @@ impl Engine {
         let mode = request.routing_mode.map(RoutingMode::as_str);
         let key = digest::key_of(tree.root(text), tenant, request.model.as_deref(), mode);
         let hit = if hints.read_cache { self.cache.get(&key) } else { None };
-        Ok(Inspection { key, request, hit, tree })
+        let verdict = hints.shield.map(|shield| shield.scan_request(tree.root(text)));
+        let classification = hit.is_none().then(|| self.classifier.classify_request(tree.root(text)));
+        Ok(Inspection { key, request, hit, verdict, classification, tree })
     }
 }
 

@@ -251,11 +251,16 @@ impl Request {
     }
 }
 
-/// The text of the last user message; its text parts are joined by line breaks. Empty if there is none.
+/// The text of the last user message. Empty if there is none.
 pub(crate) fn last_user_text(root: Value<'_>) -> Cow<'_, str> {
     let messages = root.get("messages").into_iter().flat_map(Value::items);
     let last = messages.filter(|message| message.get("role").is_some_and(|role| role.is("user"))).last();
-    let Some(content) = last.and_then(|message| message.get("content")) else { return Cow::Borrowed("") };
+    last.map_or(Cow::Borrowed(""), text_of)
+}
+
+/// The text of a message; its text parts are joined by line breaks. Empty if there is none.
+pub(crate) fn text_of(message: Value<'_>) -> Cow<'_, str> {
+    let Some(content) = message.get("content") else { return Cow::Borrowed("") };
     if let Some(text) = content.text() {
         return text;
     }

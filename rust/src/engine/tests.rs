@@ -4,7 +4,7 @@ use super::{Engine, Hints, Inspection};
 use crate::error::{Fault, Rejection};
 use crate::exact::{ExactCache, StoredReply};
 
-const HINTS: Hints<'_> = Hints { model: None, routing_mode: None, read_cache: true };
+const HINTS: Hints<'_> = Hints { shield: None, model: None, routing_mode: None, read_cache: true };
 const BODY: &str = r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
 
 fn engine() -> Engine {

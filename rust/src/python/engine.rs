@@ -6,11 +6,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::classify::Classification;
+use super::shield::{Shield, Verdict};
 use crate::request::RoutingMode;
 use crate::{ExactCache, Hints, Key, StoredReply, Upstream};
 
 /// Bodies up to this size take less time than another thread needs to get the interpreter's lock and give it back.
-const KEEP_LOCK_BYTES: usize = 16 * 1024;
+pub(super) const KEEP_LOCK_BYTES: usize = 16 * 1024;
 
 /// One stored answer, as it was given to `Engine.store`.
 #[pyclass(frozen, module = "neuralrouting._core")]
@@ -165,6 +167,18 @@ impl Inspection {
         self.found.hit.clone().map(CachedReply)
     }
 
+    /// What the shield found; None when it was off.
+    #[getter]
+    fn verdict(&self) -> Option<Verdict> {
+        self.found.verdict.clone().map(Verdict::new)
+    }
+
+    /// Task type, complexity and stakes; None when an earlier answer was found.
+    #[getter]
+    fn classification(&self) -> Option<Classification> {
+        self.found.classification.clone().map(Classification::new)
+    }
+
     /// The body for a provider: the client's bytes with the provider's model name and without our own members.
     #[pyo3(
         signature = (model, *, stream, rename=Vec::new(), drop=Vec::new()),
@@ -199,7 +213,8 @@ impl Engine {
     }
 
     /// Parse a body, compute its key for a tenant and look it up. Raises `RejectedBody`.
-    #[pyo3(signature = (body, tenant, *, model=None, routing_mode=None, read_cache=true))]
+    #[pyo3(signature = (body, tenant, *, model=None, routing_mode=None, read_cache=true, shield=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn inspect(
         &self,
         py: Python<'_>,
@@ -208,8 +223,10 @@ impl Engine {
         model: Option<&str>,
         routing_mode: Option<&str>,
         read_cache: bool,
+        shield: Option<&Bound<'_, Shield>>,
     ) -> PyResult<Inspection> {
-        let hints = Hints { model, routing_mode, read_cache };
+        let shield = shield.map(|shield| &shield.get().0);
+        let hints = Hints { shield, model, routing_mode, read_cache };
         let bytes = body.as_bytes();
         let found = if bytes.len() > KEEP_LOCK_BYTES {
             py.detach(|| self.0.inspect(bytes, tenant, hints))?

@@ -1,7 +1,9 @@
 //! The module `neuralrouting._core`: glue only.
 
+mod classify;
 mod engine;
 mod errors;
+mod shield;
 
 use pyo3::prelude::*;
 
@@ -12,9 +14,13 @@ mod _core {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
+    use super::classify::{Classification, classify};
+    #[pymodule_export]
     use super::engine::{CachedReply, Engine, Inspection};
     #[pymodule_export]
     use super::errors::RejectedBody;
+    #[pymodule_export]
+    use super::shield::{Hit, RejectedRules, Shield, Verdict};
 
     /// Estimate how many tokens a text has; within a few percent of o200k for English prose.
     #[pyfunction]
