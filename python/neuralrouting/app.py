@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from neuralrouting.accounts.keys import KeyRing
+from neuralrouting.accounts.shields import Shields
 from neuralrouting.api import answers, schema
 from neuralrouting.api.bridge import AsgiBridge
 from neuralrouting.api.door import Door
@@ -32,6 +33,7 @@ from neuralrouting.catalog import Catalog, build_catalog
 from neuralrouting.config import Config, load, resolved_providers
 from neuralrouting.engine import Engine, version
 from neuralrouting.errors import NeuralRoutingError
+from neuralrouting.exchange import JsonObject
 from neuralrouting.layers.cache import remember
 from neuralrouting.pipeline import Pipeline
 from neuralrouting.providers.anthropic import AnthropicProvider
@@ -42,10 +44,11 @@ from neuralrouting.providers.local import PROCESS_FIELDS
 from neuralrouting.providers.openai import OpenAIProvider, Quirks
 from neuralrouting.providers.simulated import SimulatedProvider
 from neuralrouting.providers.speeds import Speeds
-from neuralrouting.storage.database import Database, open_database
+from neuralrouting.storage.database import open_database
 from neuralrouting.storage.entries import EntryRows
 from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.recorder import Recorder
+from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.writer import Writer
 
 LOCAL_VARIABLE = "NEURALROUTING_LOCAL"
@@ -119,6 +122,9 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         ring = KeyRing(KeyRows(database))
         await ring.start()
         stack.push_async_callback(ring.close)
+        shields = Shields(RuleRows(database), config.shield)
+        await shields.start()
+        stack.push_async_callback(shields.close)
         http = HttpClient(
             connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
         )
@@ -132,9 +138,9 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         if config.cache.enabled and config.cache.persist:
             following = asyncio.create_task(_follow_entries(engine, EntryRows(database), config))
             stack.callback(following.cancel)
-        recorder, speeds = Recorder(writer), Speeds()
-        dispatcher = Dispatcher(providers, speeds, config.upstream, config.routing.max_attempts)
-        pipeline = Pipeline(config, engine, catalog, dispatcher, speeds, recorder)
+        recorder = Recorder(writer)
+        dispatcher = Dispatcher(providers, Speeds(), config.upstream, config.routing.max_attempts)
+        pipeline = Pipeline(config, engine, catalog, dispatcher, shields, recorder)
         door = Door(ring, config.server)
         hot = {
             path: HotRoute(path, shape, door, pipeline)
@@ -144,7 +150,12 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
                 ("/v1/dispatch/stream", DISPATCH_STREAM),
             )
         }
-        rest = AsgiBridge(_rest(door, catalog, writer, database), door)
+
+        def shield() -> JsonObject:
+            return {"mode": config.shield.mode, "pack": shields.hash}
+
+        health = Health(catalog, writer, lambda: database.fetch("SELECT 1"), shield)
+        rest = AsgiBridge(_rest(Models(catalog, door), health), door)
         yield Edge(hot, rest, door, recorder, config.server.max_in_flight)
 
 
@@ -207,10 +218,8 @@ async def _follow_entries(engine: Engine, rows: EntryRows, config: Config) -> No
         await asyncio.sleep(ENTRY_POLL_S)
 
 
-def _rest(door: Door, catalog: Catalog, writer: Writer, database: Database) -> Starlette:
+def _rest(models: Models, health: Health) -> Starlette:
     """The routes off the hot path."""
-    models = Models(catalog, door)
-    health = Health(catalog, writer, lambda: database.fetch("SELECT 1"))
     described = schema.document(version())
 
     async def openapi(_request: Request) -> Response:

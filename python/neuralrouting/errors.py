@@ -9,6 +9,7 @@ NeuralRoutingError
 │   ├── UnsupportedEncoding    415
 │   ├── UnknownModel           404   model_not_found
 │   ├── NoCapableModel         400   no model here can serve such a request
+│   ├── ShieldBlocked          403   shield_blocked: the prompt looks like an attack
 │   ├── NotFound               404
 │   └── MethodNotAllowed       405
 ├── AuthenticationError        401   invalid_api_key
@@ -26,7 +27,7 @@ NeuralRoutingError
     └── UpstreamRejected       4xx   the provider found the request wrong
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NeuralRoutingError(Exception):
@@ -51,7 +52,7 @@ class NeuralRoutingError(Exception):
         if code is not None:
             self.code = code
 
-    def envelope(self) -> dict[str, dict[str, str | None]]:
+    def envelope(self) -> dict[str, dict[str, Any]]:
         """OpenAI's error body, always with all four keys."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
@@ -107,6 +108,37 @@ class NoCapableModel(RequestError):
     """Models exist, but none of them can serve this request (context, tools, vision, JSON mode, key kind)."""
 
     code = "no_capable_model"
+
+
+class ShieldBlocked(RequestError):
+    """The shield blocked the request.
+
+    `category` is the tier of the strongest hit, `risk_score` is from 0 to 1, `rules` are the ids of those that fired.
+    """
+
+    status = 403
+    code = "shield_blocked"
+    summary: ClassVar[str] = "Request blocked by NeuralRouting Security Shield"
+
+    def __init__(self, category: str, risk_score: float, rules: tuple[str, ...], *, param: str | None = None) -> None:
+        super().__init__(
+            f"{self.summary}: it looks like an attempt to override its instructions ({category}, risk {risk_score:g}). "
+            "If it is none, tell the operator of this gateway the request id.",
+            param=param,
+        )
+        self.category = category
+        self.risk_score = risk_score
+        self.rules = rules
+
+    def envelope(self) -> dict[str, dict[str, Any]]:
+        """OpenAI's error body with the facts of the block beside its four keys."""
+        told = super().envelope()["error"]
+        facts = {"category": self.category, "risk_score": self.risk_score, "rules": list(self.rules)}
+        return {"error": {**told, **facts}}
+
+    def plain(self) -> dict[str, Any]:
+        """The body of the native endpoints."""
+        return {"error": self.summary, "category": self.category, "risk_score": self.risk_score}
 
 
 class NotFound(RequestError):

@@ -1,10 +1,12 @@
 """Every value that flows through one request, in the order in which it becomes known."""
 
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from neuralrouting.catalog import Deployment
+from neuralrouting.engine import Verdict
 
 JsonObject = dict[str, Any]
 """A JSON object at the rim, before it is turned into a type."""
@@ -22,17 +24,22 @@ Chunk = JsonObject | PlainChunk
 
 Mode = Literal["auto", "cost", "quality", "speed"]
 CacheOutcome = Literal["exact", "miss", "bypass"]
+ShieldMode = Literal["off", "monitor", "block"]
+ShieldAction = Literal["block", "flag", "monitor", "unscanned"]
+"""What became of a request that the shield found something in: `monitor` would have been blocked, `unscanned` was let
+through because the shield itself failed."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: made from an API key, before the body is read.
 
-    `live` is false for `nr_test_` keys, which only reach simulated and local models.
+    `live` is false for `nr_test_` keys, which only reach simulated and local models. `shield_mode` None: as configured.
     """
 
     account_id: str
     key_id: str
     live: bool
+    shield_mode: ShieldMode | None = None
 
 
 class Hints(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +52,28 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
     write_cache: bool = True
     end_user: str | None = None
     feature: str | None = None
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """What the shield made of a suspicious request; there is none of one that passed."""
+
+    action: ShieldAction
+    verdict: Verdict
+
+
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """What is asked for, how hard it is, and whether a wrong answer could hurt somebody.
+
+    `task` is the likeliest kind, `confidence` its probability; `abstained` where that is too low to build on. The
+    complexity goes from 0 to 10, with one decimal, and holds either way. `risk_domain` is there when `high_risk` is.
+    """
+
+    task: str
+    confidence: float
+    abstained: bool
+    complexity: float
+    high_risk: bool
+    risk_domain: str | None
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -120,8 +149,43 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
         return self.deployment.id if self.deployment.simulated else self.deployment.model
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer: `body` is a `chat.completion` as bytes. No `task`: it came from the cache."""
+
+    body: bytes
+    facts: Facts
+    finding: Finding | None = None
+    task: Task | None = None
+
+
+class AnswerStream:
+    """An answer that is still coming; `facts` is there after the last batch, the rest at once."""
+
+    __slots__ = ("batches", "cache", "deployment", "facts", "finding", "overhead_us", "task")
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        outcome: CacheOutcome,
+        overhead_us: int,
+        finding: Finding | None,
+        task: Task | None,
+    ) -> None:
+        self.deployment = deployment
+        self.cache: CacheOutcome = outcome
+        self.finding = finding
+        self.task = task
+        self.overhead_us = overhead_us
+        self.facts: Facts | None = None
+        self.batches: AsyncGenerator[Sequence[Chunk], None]
+
+
 class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """A finished request, whatever became of it: what the recorder writes down. `facts` is None when it failed."""
+    """A finished request, whatever became of it: what the recorder writes down.
+
+    `facts` is None when it failed; `cost_nanousd` is then what is known of its cost without them. `task` and `route`
+    are None when no model was to be asked.
+    """
 
     arrival: Arrival
     requested_model: str | None
@@ -129,6 +193,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     session_id: str | None
     feature: str | None
     stream: bool
+    task: Task | None
     route: Route | None
     attempts: tuple[Attempt, ...]
     facts: Facts | None
@@ -136,8 +201,41 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     error_code: str | None
     latency_us: int
     ttft_us: int | None = None
+    cost_nanousd: int | None = None
     request_body: bytes | None = None
     response_body: bytes | None = None
+
+
+class SecurityEvent(msgspec.Struct, frozen=True, gc=False):
+    """What the audit trail keeps of a finding. `created_ms` is Unix time, `risk_permille` thousandths.
+
+    `category` is the tier of the strongest hit; `rule_category`, `channel`, `via`, `message_index`, the span (in
+    characters of that message) and `excerpt` are of that hit too. `rule_ids` are all that fired, strongest first.
+    `text_sha256` is of the message's text, `pack_hash` names the rules that judged. `body` is the whole request, only
+    where the operator has bodies stored.
+    """
+
+    request_id: str
+    created_ms: int
+    account_id: str
+    key_id: str
+    end_user: str | None
+    endpoint: str
+    action: ShieldAction
+    category: str | None
+    rule_category: str | None
+    risk_permille: int
+    rule_ids: tuple[str, ...]
+    channel: str | None
+    via: str | None
+    message_index: int | None
+    span_start: int | None
+    span_end: int | None
+    excerpt: str | None
+    text_sha256: bytes | None
+    pack_hash: str
+    truncated: bool
+    body: bytes | None = None
 
 
 class CacheEntry(msgspec.Struct, frozen=True, gc=False):

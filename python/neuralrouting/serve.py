@@ -14,10 +14,11 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from neuralrouting.accounts.keys import create_key
+from neuralrouting.accounts.shields import configured_rules
 from neuralrouting.app import CATALOG_VARIABLE, LOCAL_VARIABLE, log_to_stderr
 from neuralrouting.catalog import Catalog
 from neuralrouting.config import Config, resolved_providers
-from neuralrouting.engine import version
+from neuralrouting.engine import compile_rules, version
 from neuralrouting.errors import ConfigError
 from neuralrouting.providers.local import LocalSupervisor, find_model
 from neuralrouting.storage.database import open_database
@@ -36,6 +37,7 @@ def serve(config: Config, config_path: Path | None) -> None:
     if config_path is not None:
         os.environ["NEURALROUTING_CONFIG"] = str(config_path)  # workers read the same file
     log_to_stderr(config.log_level)
+    compile_rules(*configured_rules(config.shield), model=config.shield.model)  # a worker would go on without them
     first_key = asyncio.run(_first_key(config))
     model = find_model(config.local)
     supervisor = LocalSupervisor(model, config.local) if model is not None else None

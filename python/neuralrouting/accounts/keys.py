@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from neuralrouting.errors import AuthenticationError, Unavailable
-from neuralrouting.exchange import Caller
+from neuralrouting.exchange import Caller, ShieldMode
 from neuralrouting.storage.keys import KeyRow, KeyRows
 
 # nr_live_ + 12 characters of id + _ + 43 of secret + _ + 8 hex digits of CRC-32 over all before that last _
@@ -80,11 +80,14 @@ def parse(key: str | bytes) -> tuple[bool, str, bytes] | None:
     return prefix == _LIVE, key_id.decode(), hashlib.sha256(key).digest()
 
 
-async def create_key(rows: KeyRows, account_id: str, name: str, *, live: bool, now_ms: int) -> MintedKey:
+async def create_key(
+    rows: KeyRows, account_id: str, name: str, *, live: bool, now_ms: int, shield_mode: ShieldMode | None = None
+) -> MintedKey:
     """Make a key and store its digest; the account is made with its id as name where it is missing."""
     minted = mint(live=live)
     await rows.ensure_account(account_id, account_id, now_ms)
-    await rows.insert(KeyRow(minted.id, account_id, name, live, minted.secret_sha256, minted.last4, now_ms))
+    row = KeyRow(minted.id, account_id, name, live, minted.secret_sha256, minted.last4, now_ms, shield_mode=shield_mode)
+    await rows.insert(row)
     return minted
 
 
@@ -214,8 +217,9 @@ class KeyRing:
 
 
 def _known(row: KeyRow) -> _Known:
-    caller = None if row.revoked_ms is not None else Caller(row.account_id, row.id, row.live)
-    return _Known(row.secret_sha256, caller)
+    if row.revoked_ms is not None:
+        return _Known(row.secret_sha256, None)
+    return _Known(row.secret_sha256, Caller(row.account_id, row.id, row.live, row.shield_mode))
 
 
 def _away() -> Unavailable:

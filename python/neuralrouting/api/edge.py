@@ -10,6 +10,7 @@ from neuralrouting.api import wire
 from neuralrouting.api.bridge import AsgiBridge
 from neuralrouting.api.door import ClientLeft, Door
 from neuralrouting.api.hot import HotRoute
+from neuralrouting.engine import panicked
 from neuralrouting.errors import MethodNotAllowed, NeuralRoutingError, Unavailable
 from neuralrouting.storage.recorder import Recorder
 
@@ -45,7 +46,7 @@ class Edge:
             log.exception("request %s failed in a way nobody foresaw", request_id)
             _refuse(NeuralRoutingError("the gateway failed; the log names this request"), request_id, protocol)
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # a native panic must not take other requests with it
+            if not panicked(error):  # a native panic must not take other requests with it
                 raise
             log.exception("request %s made the native core panic", request_id)
             _refuse(NeuralRoutingError("the gateway failed; the log names this request"), request_id, protocol)
@@ -65,7 +66,7 @@ class Edge:
 
 
 def _refuse(error: NeuralRoutingError, request_id: str, protocol: HTTPProtocol) -> None:
-    headers = [wire.JSON_TYPE, *wire.request_headers(request_id), *wire.error_headers(error)]
+    headers = wire.refusal_headers(error, request_id)
     if isinstance(error, MethodNotAllowed):
         headers.append(("allow", "POST"))
     protocol.response_bytes(error.status, headers, orjson.dumps(error.envelope()))

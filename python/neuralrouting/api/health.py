@@ -9,6 +9,7 @@ from starlette.responses import Response
 from neuralrouting.api.answers import json_response
 from neuralrouting.catalog import Catalog
 from neuralrouting.errors import Unavailable
+from neuralrouting.exchange import JsonObject
 from neuralrouting.storage.writer import Writer
 
 MAX_LAG_S = 5.0
@@ -17,12 +18,22 @@ PING_TTL_S = 1.0
 
 
 class Health:
-    """Liveness and readiness of one worker; no credentials needed, no details given away."""
+    """Liveness and readiness of one worker; no credentials needed, no details given away.
 
-    def __init__(self, catalog: Catalog, writer: Writer, ping: Callable[[], Awaitable[object]]) -> None:
+    `shield` says which rules judge just now, so that several workers and machines can be compared.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        writer: Writer,
+        ping: Callable[[], Awaitable[object]],
+        shield: Callable[[], JsonObject],
+    ) -> None:
         self._catalog = catalog
         self._writer = writer
         self._ping = ping
+        self._shield = shield
         self._pinged_s = 0.0
         self._reachable = False
 
@@ -38,7 +49,7 @@ class Health:
             "models": bool(self._catalog.servable),
         }
         ready = all(checks.values())
-        body = {"status": "ready" if ready else "not ready", "checks": checks}
+        body = {"status": "ready" if ready else "not ready", "checks": checks, "shield": self._shield()}
         return json_response(body, 200 if ready else 503)
 
     async def _database(self) -> bool:

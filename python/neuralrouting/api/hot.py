@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+import orjson
 from granian.rsgi import HTTPProtocol, Scope
 
 from neuralrouting.api import wire
@@ -12,9 +13,9 @@ from neuralrouting.api.chunks import ChunkWriter
 from neuralrouting.api.door import Door, wanted
 from neuralrouting.api.shapes import Shape
 from neuralrouting.engine import Inspection
-from neuralrouting.errors import InvalidField, NeuralRoutingError
-from neuralrouting.exchange import Arrival
-from neuralrouting.pipeline import AnswerStream, Pipeline
+from neuralrouting.errors import InvalidField, NeuralRoutingError, ShieldBlocked
+from neuralrouting.exchange import AnswerStream, Arrival
+from neuralrouting.pipeline import Pipeline
 
 WATCH_AFTER_S = 0.02
 """How long a request runs before its client is watched."""
@@ -68,16 +69,20 @@ class HotRoute:
     async def __call__(self, request_id: str, scope: Scope, protocol: HTTPProtocol) -> None:
         """Serve one request; raises NeuralRoutingError before the first byte only."""
         started_ns = time.perf_counter_ns()
-        headers = wanted(scope.headers)
-        arrival = await self._door.arrival(request_id, self._endpoint, headers, started_ns)
-        inspection = self._pipeline.inspect(await self._door.body(headers, protocol), arrival)
+        told = wanted(scope.headers)
+        arrival = await self._door.arrival(request_id, self._endpoint, told, started_ns)
+        inspection = self._pipeline.inspect(await self._door.body(told, protocol), arrival)
         if inspection.model is None and self._shape.needs_model:
             raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
-        if inspection.hit is not None:  # answered at once: no time to leave in
-            await self._answer(arrival, inspection, protocol)
-            return
-        with Departure(protocol):
-            await self._answer(arrival, inspection, protocol)
+        try:
+            if inspection.hit is not None:  # answered at once: no time to leave in
+                await self._answer(arrival, inspection, protocol)
+                return
+            with Departure(protocol):
+                await self._answer(arrival, inspection, protocol)
+        except ShieldBlocked as error:  # before the first byte, like every refusal
+            headers = wire.refusal_headers(error, request_id)
+            protocol.response_bytes(error.status, headers, orjson.dumps(self._shape.blocked(error)))
 
     async def _answer(self, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol) -> None:
         if inspection.stream if self._shape.streams is None else self._shape.streams:
@@ -90,6 +95,7 @@ class HotRoute:
             *wire.request_headers(facts.request_id),
             *wire.served_headers(facts.deployment, facts.cache, facts.overhead_us),
             *wire.money_headers(facts),
+            *wire.judged_headers(answer.task, answer.finding),
         ]
         protocol.response_bytes(200, headers, self._shape.whole(answer))
 
@@ -101,6 +107,7 @@ class HotRoute:
             *wire.request_headers(arrival.request_id),
             *wire.served_headers(stream.deployment, stream.cache, stream.overhead_us),
             *(wire.money_headers(stream.facts) if stream.facts is not None else ()),
+            *wire.judged_headers(stream.task, stream.finding),
         ]
         writer = ChunkWriter(include_usage=inspection.include_usage)
         line = protocol.response_stream(200, headers)

@@ -32,6 +32,15 @@ _METRICS: JsonObject = {
     "properties": dict.fromkeys(("cost_usd", "estimated_gpt4_cost", "savings_percentage"), _NUMBER_OR_NULL),
     "description": "null means unpriced, never zero",
 }
+_BLOCKED: JsonObject = {
+    "type": "object",
+    "required": ["error", "category", "risk_score"],
+    "properties": {
+        "error": _STRING,
+        "category": {"enum": ["CRITICAL", "HIGH", "MEDIUM"]},
+        "risk_score": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+}
 _FACTS: JsonObject = {
     "model_used": _STRING,
     "cache_hit": {"type": "boolean"},
@@ -96,6 +105,7 @@ def document(version: str) -> JsonObject:
                     },
                 },
                 "Error": _error_schema(),
+                "Blocked": _BLOCKED,
             },
         },
     }
@@ -122,11 +132,11 @@ def _paths() -> JsonObject:
         },
         "/v1/dispatch": {
             "post": _post("Answer with the figures", "The native shape: answer, model, cost and saving.",
-                          "DispatchRequest", "DispatchAnswer")
+                          "DispatchRequest", "DispatchAnswer", "Blocked")
         },
         "/v1/dispatch/stream": {
             "post": _post("Stream, then the bill", f"Always {stream}, then one `nr.billing` event, then `[DONE]`.",
-                          "DispatchRequest", None)
+                          "DispatchRequest", None, "Blocked")
         },
         "/v1/models": {"get": _get("List what can be asked for", "Names, tiers, capabilities, prices.")},
         "/v1/models/{id}": {
@@ -138,7 +148,7 @@ def _paths() -> JsonObject:
     }  # fmt: skip
 
 
-def _post(summary: str, description: str, asks: str, answers: str | None) -> JsonObject:
+def _post(summary: str, description: str, asks: str, answers: str | None, blocked: str = "Error") -> JsonObject:
     content: JsonObject = {"text/event-stream": {"schema": _STRING}}
     if answers is not None:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{answers}"}}, **content}
@@ -147,7 +157,14 @@ def _post(summary: str, description: str, asks: str, answers: str | None) -> Jso
         "summary": summary,
         "description": description,
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": {"description": "the answer", "content": content}, **_ERRORS},
+        "responses": {
+            "200": {"description": "the answer", "content": content},
+            "403": {
+                "description": "the shield blocked the prompt",
+                "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{blocked}"}}},
+            },
+            **_ERRORS,
+        },
     }
 
 

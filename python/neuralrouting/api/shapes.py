@@ -7,15 +7,19 @@ import orjson
 
 from neuralrouting.api import wire
 from neuralrouting.api.chunks import ChunkWriter
-from neuralrouting.exchange import Facts, JsonObject
-from neuralrouting.pipeline import Answer
+from neuralrouting.errors import ShieldBlocked
+from neuralrouting.exchange import Answer, Facts, JsonObject
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """One endpoint. `streams` None: as the body says. `needs_model`: the body must name one, `auto` included."""
+    """One endpoint. `streams` None: as the body says. `needs_model`: the body must name one, `auto` included.
+
+    `blocked` is the body of a 403 of the shield; every other error has the same body everywhere.
+    """
 
     whole: Callable[[Answer], bytes]
     end: Callable[[ChunkWriter, Facts], bytes]
+    blocked: Callable[[ShieldBlocked], JsonObject]
     streams: bool | None = None
     needs_model: bool = False
 
@@ -45,6 +49,6 @@ def dispatch_body(answer: Answer) -> bytes:
     )
 
 
-CHAT = Shape(chat_body, ChunkWriter.chat_end, needs_model=True)
-DISPATCH = Shape(dispatch_body, ChunkWriter.dispatch_end, streams=False)
-DISPATCH_STREAM = Shape(dispatch_body, ChunkWriter.dispatch_end, streams=True)
+CHAT = Shape(chat_body, ChunkWriter.chat_end, ShieldBlocked.envelope, needs_model=True)
+DISPATCH = Shape(dispatch_body, ChunkWriter.dispatch_end, ShieldBlocked.plain, streams=False)
+DISPATCH_STREAM = Shape(dispatch_body, ChunkWriter.dispatch_end, ShieldBlocked.plain, streams=True)

@@ -5,8 +5,8 @@ import re
 import orjson
 
 from neuralrouting.catalog import Deployment
-from neuralrouting.errors import NeuralRoutingError
-from neuralrouting.exchange import CacheOutcome, Facts, JsonObject, Usage
+from neuralrouting.errors import NeuralRoutingError, ShieldBlocked
+from neuralrouting.exchange import CacheOutcome, Facts, Finding, JsonObject, Task, Usage
 
 Header = tuple[str, str]
 JSON_TYPE: Header = ("content-type", "application/json")
@@ -17,6 +17,8 @@ EVENT_HEADERS: tuple[Header, ...] = (
 )
 _TAKEN = re.compile(rb'"(?:model_used|cache_hit|business_metrics|request_id)"')
 DONE = b"data: [DONE]\n\n"
+RULES_TOLD = 8
+"""Rules named in a header; the audit trail has all of them."""
 
 
 def usd(nanousd: int | None) -> float | None:
@@ -47,6 +49,26 @@ def money_headers(facts: Facts) -> list[Header]:
     """What is known once the usage is."""
     bill = facts.bill
     return [("x-nr-cost-usd", _decimal(bill.cost_nanousd)), ("x-nr-saved-usd", _decimal(bill.saved_nanousd))]
+
+
+def judged_headers(task: Task | None, finding: Finding | None) -> list[Header]:
+    """What the classifier made of a request that a model answered, and what the shield found in it, if anything."""
+    headers: list[Header] = []
+    if task is not None:
+        headers += [("x-nr-task", task.task), ("x-nr-complexity", f"{task.complexity:.1f}")]
+        if task.risk_domain is not None:
+            headers.append(("x-nr-high-risk", task.risk_domain))
+    if finding is not None:
+        headers.append(_shield_header(finding))
+    return headers
+
+
+def _shield_header(finding: Finding) -> Header:
+    """What the shield found in a request that it let pass: `monitor` where it would have been blocked."""
+    verdict = finding.verdict
+    state = "monitor" if finding.action == "monitor" else "flagged"
+    rules = ",".join(_printable(rule) for rule in verdict.rules[:RULES_TOLD])
+    return "x-nr-shield", f"{state}; rules={rules}; risk={verdict.risk:.2f}"
 
 
 def extra_fields(facts: Facts) -> JsonObject:
@@ -125,8 +147,15 @@ def event(data: JsonObject) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(data)
 
 
+def refusal_headers(error: NeuralRoutingError, request_id: str) -> list[Header]:
+    """What a refusal carries, whatever the shape of its body."""
+    return [JSON_TYPE, *request_headers(request_id), *error_headers(error)]
+
+
 def error_headers(error: NeuralRoutingError) -> list[Header]:
     """Retry hints that the official clients obey."""
+    if isinstance(error, ShieldBlocked):
+        return [("x-should-retry", "false")]
     if error.retry_after_s is None:
         return []
     return [("retry-after", str(max(1, round(error.retry_after_s))))]

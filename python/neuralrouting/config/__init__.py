@@ -17,6 +17,7 @@ from neuralrouting.config.settings import (
     ProviderConfig,
     RoutingConfig,
     ServerConfig,
+    ShieldConfig,
     SimulatedConfig,
     UpstreamConfig,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "RoutingConfig",
     "Secret",
     "ServerConfig",
+    "ShieldConfig",
     "SimulatedConfig",
     "UpstreamConfig",
     "environment_names",

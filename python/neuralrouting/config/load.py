@@ -137,11 +137,16 @@ def _checked(config: Config) -> Config:
     for index, model in enumerate(config.models):
         if model.provider not in rows and model.provider != "local":
             raise ConfigError(f"models[{index}].provider: no provider {model.provider!r}; add it under `providers:`")
-    local = config.local
+    local, shield = config.local, config.shield
     if local.model_path is not None:
-        local = msgspec.structs.replace(local, model_path=str(Path(local.model_path).expanduser()))
-    data_dir = str(Path(config.data_dir).expanduser())
-    return msgspec.structs.replace(config, data_dir=data_dir, local=local)
+        local = msgspec.structs.replace(local, model_path=_expanded(local.model_path))
+    if shield.rules_path is not None:
+        shield = msgspec.structs.replace(shield, rules_path=_expanded(shield.rules_path))
+    return msgspec.structs.replace(config, data_dir=_expanded(config.data_dir), local=local, shield=shield)
+
+
+def _expanded(path: str) -> str:
+    return str(Path(path).expanduser())
 
 
 def _data_dir(environ: Mapping[str, str]) -> str:

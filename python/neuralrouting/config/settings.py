@@ -46,6 +46,21 @@ class RoutingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
 
 
+class ShieldConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The shield against prompt injection. `mode` is for keys that have none of their own.
+
+    `on_error`: what becomes of a request when the shield itself fails, `closed` refuses it, `open` lets it pass.
+    """
+
+    mode: Literal["off", "monitor", "block"] = "block"
+    block_threshold: Annotated[float, Meta(ge=0.5, le=1)] = 0.85
+    tool_action: Literal["flag", "block"] = "flag"
+    model: bool = True
+    rules_path: str | None = None
+    store_excerpts: bool = True
+    on_error: Literal["closed", "open"] = "closed"
+
+
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Deadlines and bounds of one call to a provider, in seconds and bytes."""
 
@@ -127,6 +142,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     cache: CacheConfig = CacheConfig()
     routing: RoutingConfig = RoutingConfig()
+    shield: ShieldConfig = ShieldConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     local: LocalConfig = LocalConfig()
     simulated: SimulatedConfig = SimulatedConfig()

@@ -13,13 +13,20 @@ LONG_PROMPT_TOKENS = 2_000
 """`auto`: from here on a prompt counts as long, and the economy tier is passed over."""
 LONG_CONVERSATION = 12
 """`auto`: so many messages or more count as a long conversation."""
+SIMPLE_COMPLEXITY = 6.0
+"""`auto`: what is more complex than this, on the scale from 0 to 10, needs the premium tier."""
+NO_ADVICE = "harmful"
+"""Domain of requests to do harm: high risk, but what is at stake is not how good the answer is."""
 DEFAULT_OUTPUT_TOKENS = 512
 """Room kept for the answer where the client names no limit."""
 _TIER_RANK: dict[Tier, int] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """What routing looks at: a few facts of the request, none of its text."""
+    """What routing looks at: a few facts of the request, none of its text.
+
+    `complexity` goes from 0 to 10; `high_risk` is the domain in which a wrong answer could hurt, None for all else.
+    """
 
     model: str | None
     mode: Mode
@@ -32,6 +39,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     json_mode: str = "none"
     logprobs: bool = False
     live: bool = True
+    complexity: float = 0.0
+    high_risk: str | None = None
 
 
 class SpeedSource(Protocol):
@@ -161,10 +170,27 @@ def _by_speed(capable: list[Deployment], ask: Ask, speeds: SpeedSource) -> tuple
 
 
 def _auto(capable: list[Deployment], ask: Ask, _speeds: SpeedSource) -> tuple[str, list[Deployment]]:
-    """Find the lowest tier this request is safe with, then go up from there by price, and only then down.
+    """Find the lowest tier this request is safe with, then go up from there by price, and only then down."""
+    tier, rule = _floor(ask)
+    floor = _TIER_RANK[tier]
+    enough = sorted((d for d in capable if _TIER_RANK[d.tier] >= floor), key=_cheapest)
+    below = sorted((d for d in capable if _TIER_RANK[d.tier] < floor), key=_cheapest, reverse=True)
+    return rule, enough + below
 
-    Tools, images, a JSON schema, a long prompt or a long conversation ask for `medium`; all else starts at economy.
+
+def _floor(ask: Ask) -> tuple[Tier, str]:
+    """Return the lowest tier this request is safe with, and why.
+
+    A hard prompt and high-risk advice need `premium`. Tools, images, a JSON schema, a long prompt or a long
+    conversation ask for `medium`; all else starts at economy.
     """
+    stakes: list[str] = []
+    if ask.complexity > SIMPLE_COMPLEXITY:
+        stakes.append(f"complexity {ask.complexity:.1f}")
+    if ask.high_risk is not None and ask.high_risk != NO_ADVICE:
+        stakes.append(f"{ask.high_risk.replace('_', ' ')} advice")
+    if stakes:
+        return "premium", f"premium for {', '.join(stakes)}"
     needs = [
         (ask.has_tools, "tools"),
         (ask.has_images, "images"),
@@ -173,11 +199,7 @@ def _auto(capable: list[Deployment], ask: Ask, _speeds: SpeedSource) -> tuple[st
         (ask.message_count >= LONG_CONVERSATION, "long conversation"),
     ]
     why = [name for wanted, name in needs if wanted]
-    floor = _TIER_RANK["medium"] if why else 0
-    enough = sorted((d for d in capable if _TIER_RANK[d.tier] >= floor), key=_cheapest)
-    below = sorted((d for d in capable if _TIER_RANK[d.tier] < floor), key=_cheapest, reverse=True)
-    rule = f"medium or better for {', '.join(why)}" if why else "short and plain: cheapest"
-    return rule, enough + below
+    return ("medium", f"medium or better for {', '.join(why)}") if why else ("economy", "short and plain: cheapest")
 
 
 _Order = Callable[[list[Deployment], Ask, SpeedSource], tuple[str, list[Deployment]]]

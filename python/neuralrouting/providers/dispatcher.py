@@ -105,7 +105,7 @@ class Dispatcher:
         self, providers: Mapping[str, Provider], speeds: Speeds, upstream: UpstreamConfig, max_attempts: int
     ) -> None:
         self._providers = providers
-        self._speeds = speeds
+        self.speeds = speeds
         self._upstream = upstream
         self._max_attempts = max_attempts
 
@@ -175,11 +175,9 @@ class Dispatcher:
         if not fault.cooldown_s:
             return
         told_s = None if isinstance(fault, UpstreamAuth) else fault.retry_after_s
-        if not self._speeds.cooling(
-            deployment.id, time.monotonic()
-        ):  # once a rest: a provider that is down is one line
+        if not self.speeds.cooling(deployment.id, time.monotonic()):  # once a rest: a provider that is down is one line
             log.warning("%s failed (%s); others are preferred for a while", deployment.id, fault.code)
-        self._speeds.cool(deployment.id, time.monotonic() + (told_s or fault.cooldown_s))
+        self.speeds.cool(deployment.id, time.monotonic() + (told_s or fault.cooldown_s))
 
 
 async def _pause_or_raise(fault: UpstreamError, targets: tuple[Deployment, ...], deadline_s: float) -> None:

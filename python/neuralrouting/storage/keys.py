@@ -2,6 +2,7 @@
 
 import msgspec
 
+from neuralrouting.exchange import ShieldMode
 from neuralrouting.storage.database import Database, Row
 
 
@@ -9,7 +10,7 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True):
     """One API key, in the order of its columns; times are Unix milliseconds.
 
     `changed_ms` grows with every change in the table and is set by the database; what `insert` is given is
-    not used.
+    not used. `shield_mode` None: as configured.
     """
 
     id: str
@@ -21,6 +22,7 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True):
     created_ms: int
     revoked_ms: int | None = None
     changed_ms: int = 0
+    shield_mode: ShieldMode | None = None
 
 
 _COLUMNS = ", ".join(KeyRow.__struct_fields__)
@@ -31,10 +33,14 @@ _CHANGED = """
 """
 _INSERT = (
     f"INSERT INTO api_keys ({_COLUMNS}) "  # noqa: S608
-    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {_CHANGED.format(now='$7')})"
+    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {_CHANGED.format(now='$7')}, $9)"
 )
 _REVOKE = (
     f"UPDATE api_keys SET revoked_ms = $2, changed_ms = {_CHANGED.format(now='$2')} "  # noqa: S608
+    "WHERE id = $1 AND revoked_ms IS NULL"
+)
+_SET_SHIELD_MODE = (
+    f"UPDATE api_keys SET shield_mode = $3, changed_ms = {_CHANGED.format(now='$2')} "  # noqa: S608
     "WHERE id = $1 AND revoked_ms IS NULL"
 )
 _ENSURE_ACCOUNT = "INSERT INTO accounts (id, name, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
@@ -52,7 +58,7 @@ class KeyRows:
 
     async def insert(self, row: KeyRow) -> None:
         """Add a key. Raises RowError when its account does not exist or its id is taken."""
-        await self._database.execute(_INSERT, *msgspec.structs.astuple(row)[:8])
+        await self._database.execute(_INSERT, *msgspec.structs.astuple(row)[:8], row.shield_mode)
 
     async def find(self, key_id: str) -> KeyRow | None:
         """Return one key, revoked or not."""
@@ -70,6 +76,10 @@ class KeyRows:
     async def revoke(self, key_id: str, now_ms: int) -> bool:
         """Revoke a key for good; False when it is unknown or revoked already."""
         return await self._database.execute(_REVOKE, key_id, now_ms) == 1
+
+    async def set_shield_mode(self, key_id: str, mode: ShieldMode | None, now_ms: int) -> bool:
+        """Have the shield treat this key's requests so, None as configured; False when it is unknown or revoked."""
+        return await self._database.execute(_SET_SHIELD_MODE, key_id, now_ms, mode) == 1
 
     async def changed_since(self, changed_ms: int) -> list[KeyRow]:
         """Return the keys whose `changed_ms` is at least this, in the order of their change."""

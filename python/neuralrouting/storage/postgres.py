@@ -170,6 +170,8 @@ def _told(place: str) -> Generator[None]:
         if isinstance(error, ValueError):
             raise RowError("PostgreSQL refused a row: a value does not fit its column") from None
         raise Unavailable(f"PostgreSQL at {place}: {error}. {_CHECK}") from error
+    except asyncpg.InternalClientError as error:  # a connection that the server cut while it was being taken
+        raise Unavailable(f"PostgreSQL at {place}: {error}. {_CHECK}") from error
     except OSError as error:
         reason = error.strerror or str(error) or "no answer in time"
         raise Unavailable(f"PostgreSQL at {place}: {reason}. {_CHECK}") from error

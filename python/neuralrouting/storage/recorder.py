@@ -1,12 +1,13 @@
-"""Writes finished exchanges and stored answers down, off the request path."""
+"""Writes finished exchanges, stored answers and security events down, off the request path."""
 
 import logging
 
 import msgspec
 
-from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route
+from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route, SecurityEvent
 from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow
+from neuralrouting.storage.security import INSERT_EVENT, event_values
 from neuralrouting.storage.writer import Writer
 
 log = logging.getLogger("neuralrouting.requests")
@@ -43,9 +44,13 @@ class Recorder:
         """Record one stored answer."""
         self._writer.put(INSERT_ENTRY, entry_values(entry))
 
+    def security(self, event: SecurityEvent) -> None:
+        """Record what the shield found in one request."""
+        self._writer.put(INSERT_EVENT, event_values(event))
+
 
 def _row(done: Exchange) -> RequestRow:
-    arrival, facts, route = done.arrival, done.facts, done.route
+    arrival, facts, task, route = done.arrival, done.facts, done.task, done.route
     served = facts.deployment if facts is not None else None
     usage = facts.usage if facts is not None else None
     bill = facts.bill if facts is not None else None
@@ -77,7 +82,7 @@ def _row(done: Exchange) -> RequestRow:
         cache_write_tokens=usage.cache_write_tokens if usage is not None else 0,
         reasoning_tokens=usage.reasoning_tokens if usage is not None else 0,
         usage_source=usage.source if usage is not None else None,
-        cost_nanousd=bill.cost_nanousd if bill is not None else None,
+        cost_nanousd=bill.cost_nanousd if bill is not None else done.cost_nanousd,
         baseline_nanousd=bill.baseline_nanousd if bill is not None else None,
         price_version=bill.price_version if bill is not None else None,
         latency_us=done.latency_us,
@@ -85,6 +90,10 @@ def _row(done: Exchange) -> RequestRow:
         overhead_us=facts.overhead_us if facts is not None else None,
         request_body=done.request_body,
         response_body=done.response_body,
+        task=task.task if task is not None else None,
+        complexity_tenths=round(10 * task.complexity) if task is not None else None,
+        high_risk=task.high_risk if task is not None else None,
+        risk_domain=task.risk_domain if task is not None else None,
     )
 
 

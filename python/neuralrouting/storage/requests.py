@@ -11,7 +11,8 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request, in the order of its columns.
 
     Money in nano-dollars (None is unpriced, never zero), `created_ms` in Unix milliseconds. `attempts` and
-    `candidates` are JSON text. The bodies stay None unless the operator asked for them to be stored.
+    `candidates` are JSON text. The bodies stay None unless the operator asked for them to be stored. Task, complexity
+    (tenths, 0 to 100) and risk are None where no model was to be asked: the cache answered, or the shield blocked.
     """
 
     request_id: str
@@ -49,6 +50,10 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     overhead_us: int | None
     request_body: bytes | None = None
     response_body: bytes | None = None
+    task: str | None = None
+    complexity_tenths: int | None = None
+    high_risk: bool | None = None
+    risk_domain: str | None = None
 
     def values(self) -> Row:
         """Return what `INSERT_REQUEST` takes."""

@@ -1,0 +1,47 @@
+"""Rows of the shield's rules: one account, one TOML text that its operator wrote."""
+
+import msgspec
+
+from neuralrouting.storage.database import Database
+
+# One more than every change so far, so that a clock that is behind cannot hide a change from `changed_since`.
+_SET = """
+INSERT INTO shield_rules (account_id, toml, changed_ms)
+SELECT id, CAST($2 AS TEXT), (
+    SELECT CASE
+        WHEN MAX(changed_ms) >= CAST($3 AS BIGINT) THEN MAX(changed_ms) + 1
+        ELSE CAST($3 AS BIGINT)
+    END FROM shield_rules
+)
+FROM accounts WHERE id = $1
+ON CONFLICT (account_id) DO UPDATE SET toml = excluded.toml, changed_ms = excluded.changed_ms
+"""
+_CHANGED = "SELECT account_id, toml, changed_ms FROM shield_rules WHERE changed_ms >= $1 ORDER BY changed_ms"
+
+
+class RuleRow(msgspec.Struct, frozen=True):
+    """The rules of one account; empty `toml` is none. `changed_ms` grows with every change in the table."""
+
+    account_id: str
+    toml: str
+    changed_ms: int
+
+
+class RuleRows:
+    """Reads and writes the rules of accounts. What it is given must compile; nothing here looks into it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, account_id: str, toml: str, now_ms: int) -> bool:
+        """Replace an account's rules, empty takes them back; False when there is no such account."""
+        return await self._database.execute(_SET, account_id, toml, now_ms) == 1
+
+    async def find(self, account_id: str) -> str:
+        """Return an account's rules; empty when it has none."""
+        rows = await self._database.fetch("SELECT toml FROM shield_rules WHERE account_id = $1", account_id)
+        return rows[0][0] if rows else ""
+
+    async def changed_since(self, changed_ms: int) -> list[RuleRow]:
+        """Return the rules whose `changed_ms` is at least this, in the order of their change."""
+        return [RuleRow(*row) for row in await self._database.fetch(_CHANGED, changed_ms)]
