@@ -1,4 +1,4 @@
-"""What the commands print: rows of keys and models, as tables or as JSON."""
+"""What the commands print: keys, models, findings, tasks and rates, as tables or as JSON."""
 
 import json
 import time
@@ -8,6 +8,8 @@ import click
 
 if TYPE_CHECKING:
     from neuralrouting.catalog import Catalog, Deployment
+    from neuralrouting.engine import Classification, Verdict
+    from neuralrouting.exchange import Task
     from neuralrouting.storage.keys import KeyRow
 
 
@@ -18,6 +20,7 @@ def key_facts(row: "KeyRow") -> dict[str, Any]:
         "account": row.account_id,
         "name": row.name,
         "kind": "live" if row.live else "test",
+        "shield": row.shield_mode or "default",
         "last4": row.last4,
         "created": _day(row.created_ms),
         "revoked": _day(row.revoked_ms) if row.revoked_ms is not None else None,
@@ -58,6 +61,56 @@ def model_cells(row: dict[str, Any]) -> list[str]:
         " ".join(row["capabilities"]),
         reached if row["servable"] else row["why_not"],
     ]
+
+
+def verdict_facts(verdict: "Verdict", action: str, threshold: float, pack: str) -> dict[str, Any]:
+    """Return what the shield found in one text, as `shield scan --json` prints it."""
+    names = ("rule", "tier", "category", "weight", "via", "channel", "start", "end", "excerpt")
+    return {
+        "action": action,
+        "risk": round(verdict.risk, 4),
+        "threshold": threshold,
+        "tier": verdict.tier,
+        "category": verdict.category,
+        "model": round(verdict.model, 4),
+        "truncated": verdict.truncated,
+        "pack": pack,
+        "hits": [{name: getattr(hit, name) for name in names} for hit in verdict.hits],
+    }
+
+
+def hit_cells(hit: dict[str, Any]) -> list[str]:
+    """Return one hit as cells of the table; characters that a terminal would obey or hide are written out."""
+    excerpt = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in hit["excerpt"])
+    return [hit["rule"], hit["tier"], f"{hit['weight']:.2f}", hit["via"], f"{hit['start']}-{hit['end']}", excerpt]
+
+
+def task_facts(found: "Classification", task: "Task") -> dict[str, Any]:
+    """Return what the classifier told of one text and what the gateway makes of it, as `classify --json` prints it."""
+    probabilities = {name: round(probability, 4) for name, probability in found.probabilities}
+    (_, first), (second, next_best), *_ = probabilities.items()
+    return {
+        "task": task.task,
+        "probability": first,
+        "abstained": task.abstained,
+        "runner_up": {"task": second, "probability": next_best},
+        "complexity": task.complexity,
+        "high_risk": task.high_risk,
+        "risk_domain": task.risk_domain,
+        "risk_probability": round(found.risk_probability, 4),
+        "contributions": [{"evidence": name, "weight": round(weight, 4)} for name, weight in found.contributions],
+        "probabilities": probabilities,
+    }
+
+
+def rate_cells(name: str, row: dict[str, Any]) -> list[str]:
+    """Return the rates of a scope or family as cells: percent, with the bounds of their Wilson interval."""
+    return [name, row.get("scope", ""), f"{row['n']:,}", _rate(row, "block"), _rate(row, "flag")]
+
+
+def _rate(row: dict[str, Any], kind: str) -> str:
+    low, high = row[f"{kind}_interval"]
+    return f"{100 * row[kind]:.2f} ({100 * low:.2f}-{100 * high:.2f})"
 
 
 def _usd(picousd: int) -> str:

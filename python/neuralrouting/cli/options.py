@@ -1,0 +1,85 @@
+"""What the commands share: options, the configuration, one question to the database, errors in one line."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import click
+
+from neuralrouting.errors import ConfigError, NeuralRoutingError
+
+# Everything else is imported where it is used, so that `--help` starts fast.
+# ruff: noqa: PLC0415
+
+if TYPE_CHECKING:
+    from neuralrouting.config import Loaded
+    from neuralrouting.storage.database import Database
+
+_Result = TypeVar("_Result")
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file; else $NEURALROUTING_CONFIG, else ./neuralrouting.yaml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Commands(click.Group):
+    """Commands whose errors are one line on stderr and exit code 1, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what a command returns
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except NeuralRoutingError as error:
+            raise click.ClickException(error.message) from error
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"{error}; install it beside neuralrouting, or build the package anew"
+            ) from error
+
+
+def load(path: Path | None, overrides: dict[str, Any] | None = None) -> "Loaded":
+    """Read the configuration as `serve` would; raises ConfigError."""
+    from neuralrouting.config import read
+
+    return read(path, os.environ, overrides)
+
+
+def ask_database(path: Path | None, ask: Callable[["Database"], Awaitable[_Result]]) -> _Result:
+    """Open the configured database, ask it one thing, close it; what it refuses is a ClickException."""
+    import asyncio
+
+    from neuralrouting.storage.database import RowError, open_database
+
+    settings = load(path).config
+
+    async def run() -> _Result:
+        database = await open_database(settings.database_url, Path(settings.data_dir))
+        try:
+            return await ask(database)
+        except RowError as error:
+            raise click.ClickException(str(error)) from error
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def text_of(file: BinaryIO) -> str:
+    """Read a file or standard input to its end; raises ConfigError where it is not UTF-8."""
+    try:
+        return file.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file.name}: not UTF-8 ({error})") from error
+
+
+def now_ms() -> int:
+    """Return the Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000

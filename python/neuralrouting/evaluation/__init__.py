@@ -1,0 +1,1 @@
+"""How good the layers that judge are, measured on labelled rows."""
