@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -68,3 +69,18 @@ async def ask_all(gateway: LiveGateway, clients: int, each: int, label: str) -> 
             ]
 
     return [answer for answers in await asyncio.gather(*map(one, range(clients))) for answer in answers]
+
+
+@contextlib.asynccontextmanager
+async def client_of_each_worker(gateway: LiveGateway, key: str) -> AsyncIterator[list[Client]]:
+    """One connection to each worker; a request id begins with its worker's own letters."""
+    async with contextlib.AsyncExitStack() as stack:
+        found: dict[str, Client] = {}
+        for attempt in range(200):
+            client = await stack.enter_async_context(Client(gateway, key))
+            told = (await client.ask(f"who are you {attempt}")).headers["x-request-id"][:16]
+            found.setdefault(told, client)
+            if len(found) == 2:
+                break
+        assert len(found) == 2, "200 connections reached one worker only"
+        yield list(found.values())

@@ -17,6 +17,7 @@ from neuralrouting.config import (
     ModelConfig,
     ProviderConfig,
     Secret,
+    ShieldConfig,
     environment_names,
     load,
     near_misses,
@@ -87,6 +88,16 @@ def test_the_variables_people_use_are_read(folder: Path):
     assert config.data_dir == "/var/lib/nr"
 
 
+def test_the_shield_is_set_like_everything_else(folder: Path):
+    home = str(Path.home() / "rules.toml")
+    given = {"SHIELD_MODE": "monitor", "SHIELD_BLOCK_THRESHOLD": "0.7", "SHIELD_RULES_PATH": "~/rules.toml"}
+    shield = load(None, given | {"SHIELD_MODEL": "false", "SHIELD_ON_ERROR": "open"}).shield
+    assert (shield.mode, shield.block_threshold, shield.rules_path) == ("monitor", 0.7, home)
+    assert (shield.model, shield.on_error) == (False, "open")
+    write(folder, "shield: {mode: 'off', tool_action: block, store_excerpts: false}")
+    assert load(None, {}).shield == ShieldConfig(mode="off", tool_action="block", store_excerpts=False)
+
+
 def test_an_empty_variable_counts_as_unset(folder: Path):
     assert load(None, {"DATABASE_URL": "", "SERVER_PORT": " "}) == load(None, {})
 
@@ -135,6 +146,8 @@ def test_a_missing_file_is_told(folder: Path):
         ("CACHE_TTL_DAYS", "-1", "CACHE_TTL_DAYS: expected `float` > 0"),
         ("STORE_BODIES", "maybe", "STORE_BODIES: expected `bool`, got 'maybe'; write true or false"),
         ("LOCAL_ENABLED", "yes", "one of auto, on, off"),
+        ("SHIELD_MODE", "loud", "one of off, monitor, block"),
+        ("SHIELD_BLOCK_THRESHOLD", "0.4", "SHIELD_BLOCK_THRESHOLD: expected `float` >= 0.5"),
     ],
 )
 def test_a_wrong_value_in_the_environment_names_the_variable(folder: Path, name: str, value: str, told: str):

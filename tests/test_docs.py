@@ -91,7 +91,7 @@ def test_every_path_is_documented(path: str):
 
 def test_every_header_is_documented():
     code = "".join(path.read_text() for path in (ROOT / "python/neuralrouting/api").glob("*.py"))
-    headers = set(re.findall(r'b"(x-[a-z-]+)"', code)) - {"x-accel-buffering", "x-content-type-options"}
+    headers = set(re.findall(r'"(x-[a-z-]+)"', code)) - {"x-accel-buffering", "x-content-type-options"}
     assert {header for header in headers if header not in API.lower()} == set()
 
 

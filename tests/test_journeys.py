@@ -1,19 +1,18 @@
 """Whole journeys through real gateways: many clients, two workers, restarts, and what is left on the disk."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from live_gateway import LiveGateway, running_gateway
-from many_clients import Answered, Client, ask_all
+from many_clients import Answered, Client, ask_all, client_of_each_worker
 from neuralrouting.storage.keys import KeyRows
 from processes import below_that_run, resident_mib, tree
 
@@ -85,21 +84,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
     """A gateway of two workers on one database."""
     with running_gateway(tmp_path_factory.mktemp("pair"), config=SIMULATED, SERVER_WORKERS="2") as gateway:
         yield gateway
-
-
-@contextlib.asynccontextmanager
-async def client_of_each_worker(gateway: LiveGateway, key: str) -> AsyncIterator[list[Client]]:
-    """One connection to each worker; a request id begins with its worker's own letters."""
-    async with contextlib.AsyncExitStack() as stack:
-        found: dict[str, Client] = {}
-        for attempt in range(200):
-            client = await stack.enter_async_context(Client(gateway, key))
-            told = (await client.ask(f"who are you {attempt}")).headers["x-request-id"][:16]
-            found.setdefault(told, client)
-            if len(found) == 2:
-                break
-        assert len(found) == 2, "200 connections reached one worker only"
-        yield list(found.values())
 
 
 def test_a_revoked_key_is_refused_by_every_worker_within_two_seconds(pair: LiveGateway):

@@ -12,7 +12,9 @@ import httpx
 import msgspec
 
 from live_gateway import LiveGateway
+from neuralrouting.exchange import SecurityEvent
 from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.security import SecurityRows
 
 CHAT, DISPATCH, DISPATCH_STREAM = "/v1/chat/completions", "/v1/dispatch", "/v1/dispatch/stream"
 HOT = (CHAT, DISPATCH, DISPATCH_STREAM)
@@ -119,6 +121,17 @@ async def _row(gateway: LiveGateway, request_id: str, within_s: float = 3.0) -> 
                 return msgspec.convert(row, RequestRow, strict=False)
             await asyncio.sleep(0.01)
     raise AssertionError(f"{request_id} left no row")
+
+
+def events_of(gateway: LiveGateway, response: httpx.Response, account_id: str = "default") -> list[SecurityEvent]:
+    """What the audit trail has on this response, once its request row is written."""
+    row_of(gateway, response)
+
+    async def read() -> list[SecurityEvent]:
+        async with gateway.opened() as database:
+            return await SecurityRows(database).page(account_id, limit=1_000)
+
+    return [event for event in asyncio.run(read()) if event.request_id == response.headers["x-request-id"]]
 
 
 def raw_exchange(url: str, *sent: bytes) -> httpx.Response:

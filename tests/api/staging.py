@@ -54,12 +54,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_stage(data_dir: Path) -> Iterator[Stage]:
+def set_stage(data_dir: Path, **environment: str) -> Iterator[Stage]:
     """Start provider and gateway; `m` is served there, `two-homes` first where nobody listens."""
     upstream = FakeUpstream(script=())
     with upstream:
         config = CONFIG.format(url=upstream.url, dead=refused_url(), prices=PRICES)
-        with running_gateway(data_dir, config=config) as gateway:
+        with running_gateway(data_dir, config=config, **environment) as gateway:
             stage = Stage(gateway, upstream)
             upstream.script = stage.reply
             yield stage

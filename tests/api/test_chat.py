@@ -11,7 +11,7 @@ from live_gateway import LiveGateway
 FACTS = {"model_used", "cache_hit", "cache_exact", "business_metrics", "request_id"}
 NR_HEADERS = {
     "x-nr-request-id", "x-nr-model", "x-nr-provider", "x-nr-cache", "x-nr-cost-usd", "x-nr-saved-usd",
-    "x-nr-overhead-ms",
+    "x-nr-overhead-ms", "x-nr-task", "x-nr-complexity",
 }  # fmt: skip
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALLS = Answer(calls=(("weather", '{"city":"Oslo"}'), ("weather", '{"city":"Rome"}')), finish="tool_calls")

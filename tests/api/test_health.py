@@ -1,5 +1,7 @@
 """`/healthz` and `/readyz`: alive, and able to serve; no key is needed and no detail given away."""
 
+from collections.abc import Awaitable, Callable
+
 import httpx
 import orjson
 import pytest
@@ -21,7 +23,9 @@ def test_it_is_alive_and_ready_for_who_has_no_key(gateway: LiveGateway):
     ready = httpx.get(f"{gateway.url}/readyz", trust_env=False)
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
     checks = {"database": True, "writer": True, "models": True}
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "checks": checks})
+    told = ready.json()
+    assert told.pop("shield").keys() == {"mode", "pack"}
+    assert (ready.status_code, told) == (200, {"status": "ready", "checks": checks})
     assert ready.headers["x-request-id"] != alive.headers["x-request-id"]
 
 
@@ -45,9 +49,18 @@ class Stuck(Writer):
         return MAX_LAG_S + 1
 
 
-async def readiness(health: Health) -> tuple[int, dict[str, bool]]:
-    response = await health.ready(REQUEST)
+def a_shield() -> dict[str, str]:
+    return {"mode": "block", "pack": "a hash"}
+
+
+def health(writer: Writer, ping: Callable[[], Awaitable[object]]) -> Health:
+    return Health(a_catalog(), writer, ping, a_shield)
+
+
+async def readiness(asked: Health) -> tuple[int, dict[str, bool]]:
+    response = await asked.ready(REQUEST)
     body = orjson.loads(response.body)
+    assert body["shield"] == a_shield()
     assert body["status"] == ("ready" if response.status_code == 200 else "not ready")
     return response.status_code, body["checks"]
 
@@ -58,14 +71,20 @@ async def test_each_part_that_is_not_ready_is_named(database: Database):
         return await database.fetch("SELECT 1")
 
     all_well = {"database": True, "writer": True, "models": True}
-    assert await readiness(Health(a_catalog(), Writer(database), answers)) == (200, all_well)
-    assert await readiness(Health(a_catalog(), Writer(database), refuses)) == (503, all_well | {"database": False})
-    assert await readiness(Health(a_catalog(), Stuck(database), answers)) == (503, all_well | {"writer": False})
+    assert await readiness(health(Writer(database), answers)) == (200, all_well)
+    assert await readiness(health(Writer(database), refuses)) == (
+        503,
+        all_well | {"database": False},
+    )
+    assert await readiness(health(Stuck(database), answers)) == (
+        503,
+        all_well | {"writer": False},
+    )
 
 
 @pytest.mark.anyio
 async def test_without_a_model_it_is_alive_and_not_ready(database: Database):
-    bare = Health(without_models(), Writer(database), lambda: database.fetch("SELECT 1"))
+    bare = Health(without_models(), Writer(database), lambda: database.fetch("SELECT 1"), a_shield)
     status, checks = await readiness(bare)
     assert (status, checks["models"]) == (503, False)
     assert (await bare.alive(REQUEST)).status_code == 200
@@ -79,7 +98,7 @@ async def test_many_probes_ask_the_database_once_a_second(database: Database):
         asked.append(1)
         return await database.fetch("SELECT 1")
 
-    health = Health(a_catalog(), Writer(database), answers)
+    probed = health(Writer(database), answers)
     for _ in range(50):
-        await health.ready(REQUEST)
+        await probed.ready(REQUEST)
     assert len(asked) == 1

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from neuralrouting.catalog import Capabilities, Catalog, Deployment, Price, Tier
-from neuralrouting.exchange import Arrival, Caller, Hints
+from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, Catalog, Deployment, Price, Tier
+from neuralrouting.exchange import Arrival, Caller, Hints, Route
+from neuralrouting.layers.routing import Ask, Router
+from neuralrouting.providers.speeds import Speeds
 
 NOW_S = int(time.time())
 """When every made-up request came in: now, since what is old is not stored."""
@@ -48,3 +50,18 @@ def catalog_of(deployments: Iterable[Deployment], by_name_only: Iterable[Deploym
 def arrival(**hints: object) -> Arrival:
     told = msgspec.convert({"endpoint": "/v1/chat/completions", **hints}, Hints)
     return Arrival("req_1", Caller("acme", "key", live=True), told, 0, NOW_S * 1000 + 500)
+
+
+SMALL = deployment("small", "economy", 0.1)
+QUICK = deployment("quick", "fast", 0.3)
+MIDDLE = deployment("middle", "medium", 1.0)
+GRAND = deployment("grand", "premium", 9.0)
+LADDER = (GRAND, MIDDLE, QUICK, SMALL)
+
+
+def choose(ask: Ask, *deployments: Deployment, speeds: Speeds | None = None, now_s: float = 0.0) -> Route:
+    return Router(catalog_of(deployments), VIRTUAL_MODELS).choose(ask, speeds or Speeds(), now_s)
+
+
+def names(route: Route) -> list[str]:
+    return [d.model for d in route.candidates]

@@ -1,39 +1,23 @@
 """Routing: who may serve a request and who is asked first, decided from values alone."""
 
+import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from models_made_up import ABLE, catalog_of, deployment
+from models_made_up import GRAND, LADDER, MIDDLE, QUICK, SMALL, choose, deployment, names
 
-from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, Deployment, build_catalog
+from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, build_catalog
 from neuralrouting.config import Config
 from neuralrouting.errors import NoCapableModel, UnknownModel
-from neuralrouting.exchange import Route
 from neuralrouting.layers.routing import (
     DEFAULT_OUTPUT_TOKENS,
     LONG_CONVERSATION,
     LONG_PROMPT_TOKENS,
+    NO_ADVICE,
+    SIMPLE_COMPLEXITY,
     Ask,
     Router,
-    blended,
     incapable,
 )
 from neuralrouting.providers.speeds import Speeds
-
-SMALL = deployment("small", "economy", 0.1)
-QUICK = deployment("quick", "fast", 0.3)
-MIDDLE = deployment("middle", "medium", 1.0)
-GRAND = deployment("grand", "premium", 9.0)
-LADDER = (GRAND, MIDDLE, QUICK, SMALL)
-
-
-def choose(ask: Ask, *deployments: Deployment, speeds: Speeds | None = None, now_s: float = 0.0) -> Route:
-    return Router(catalog_of(deployments), VIRTUAL_MODELS).choose(ask, speeds or Speeds(), now_s)
-
-
-def names(route: Route) -> list[str]:
-    return [d.model for d in route.candidates]
-
 
 # --- the rule of `auto` ---------------------------------------------------------------------------------------------
 
@@ -66,6 +50,8 @@ def test_auto_passes_the_lower_tiers_over_for_what_they_are_not_safe_with(ask: A
         Ask("auto", "auto", LONG_PROMPT_TOKENS - 1),
         Ask("auto", "auto", 20, message_count=LONG_CONVERSATION - 1),
         Ask("auto", "auto", 20, json_mode="object"),
+        Ask("auto", "auto", 20, complexity=SIMPLE_COMPLEXITY),
+        Ask("auto", "auto", 20, high_risk=NO_ADVICE),
     ],
 )
 def test_auto_stays_at_the_bottom_just_below_its_limits(ask: Ask):
@@ -79,6 +65,38 @@ def test_auto_names_every_reason_it_had():
 
 def test_auto_takes_a_lower_tier_where_there_is_no_other():
     assert names(choose(Ask("auto", "auto", 20, has_tools=True), SMALL, QUICK)) == ["quick", "small"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "why"),
+    [
+        (Ask("auto", "auto", 20, complexity=7.2), "complexity 7.2"),
+        (Ask("auto", "auto", 20, high_risk="medical"), "medical advice"),
+        (Ask("auto", "auto", 20, high_risk="mental_health"), "mental health advice"),
+        (Ask("auto", "auto", 20, complexity=6.1, high_risk="legal"), "complexity 6.1, legal advice"),
+        (Ask("auto", "auto", LONG_PROMPT_TOKENS, has_tools=True, complexity=8.0), "complexity 8.0"),
+    ],
+)
+def test_auto_gives_what_is_hard_or_could_hurt_to_the_premium_tier_and_says_why(ask: Ask, why: str):
+    route = choose(ask, *LADDER, deployment("grander", "premium", 20.0))
+    assert names(route) == ["grand", "grander", "middle", "quick", "small"]
+    assert route.rule == f"premium for {why}"
+
+
+def test_without_a_premium_model_auto_goes_down_from_the_dearest():
+    assert names(choose(Ask("auto", "auto", 20, complexity=9.0), SMALL, QUICK, MIDDLE)) == ["middle", "quick", "small"]
+
+
+def test_a_premium_model_that_cannot_serve_is_passed_over_for_one_that_can():
+    blind = deployment("blind", "premium", 9.0, can=Capabilities(tools=True))
+    ask = Ask("auto", "auto", 20, has_images=True, high_risk="medical")
+    assert names(choose(ask, blind, MIDDLE, SMALL)) == ["middle", "small"]
+
+
+@pytest.mark.parametrize("ask", [Ask("small", "auto", 20), *(Ask("auto", m, 20) for m in ("cost", "quality", "speed"))])
+def test_only_auto_looks_at_how_hard_a_prompt_is(ask: Ask):
+    hard = msgspec.structs.replace(ask, complexity=10.0, high_risk="medical")
+    assert choose(hard, *LADDER) == choose(ask, *LADDER)
 
 
 # --- the other modes ------------------------------------------------------------------------------------------------
@@ -254,84 +272,3 @@ def test_a_test_key_reaches_simulated_and_local_models_only():
     assert [d.id for d in forced.candidates] == ["simulated/gpt-4o"]
     live = router.choose(Ask("gpt-4o", "auto", 20), Speeds(), 0.0)
     assert [d.id for d in live.candidates] == ["openai/gpt-4o"]
-
-
-# --- whatever is asked of whatever is there -------------------------------------------------------------------------
-
-flags = st.booleans()
-capabilities = st.one_of(st.just(ABLE), st.builds(Capabilities, flags, flags, flags, flags, flags, flags))
-deployments = st.lists(
-    st.builds(
-        deployment,
-        st.sampled_from("abcdefgh"),
-        st.sampled_from(["economy", "fast", "medium", "premium"]),
-        st.none() | st.sampled_from([0.0, 0.1, 0.5, 1.0, 9.0]),
-        provider=st.sampled_from(["here", "there"]),
-        can=capabilities,
-        context_tokens=st.sampled_from([600, 4_000, 100_000]),
-        quality=st.none() | st.floats(0, 1),
-        simulated=flags,
-    ),
-    unique_by=lambda d: d.id,
-    max_size=10,
-)
-asks = st.builds(
-    Ask,
-    st.sampled_from([None, "auto", "a", "b", "here/c", "simulated/d"]),
-    st.sampled_from(["auto", "cost", "quality", "speed"]),
-    st.integers(0, 200_000) | st.integers(0, 100),
-    st.none() | st.integers(1, 100_000),
-    st.integers(1, 30),
-    flags, flags, flags, st.sampled_from(["none", "object", "schema"]), flags, flags,
-)  # fmt: skip
-measured = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 10**6), st.integers(1, 10**6)), max_size=5)
-
-
-def speeds_of(samples: list[tuple[str, int, int]]) -> Speeds:
-    speeds = Speeds()
-    for name, ttft_us, generation_us in samples:
-        speeds.learn(f"here/{name}", ttft_us, 100, generation_us)
-        speeds.cool(f"there/{name}", 10.0)
-    return speeds
-
-
-def outcome(ask: Ask, pool: list[Deployment], speeds: Speeds) -> Route | None:
-    try:
-        return choose(ask, *pool, speeds=speeds, now_s=5.0)
-    except (NoCapableModel, UnknownModel):
-        return None
-
-
-@given(asks, deployments, measured)
-def test_no_candidate_is_ever_incapable_or_out_of_the_callers_reach(
-    ask: Ask, pool: list[Deployment], samples: list[tuple[str, int, int]]
-):
-    route = outcome(ask, pool, speeds_of(samples))
-    if route is None:
-        return
-    assert route.candidates
-    assert len({d.id for d in route.candidates}) == len(route.candidates)
-    assert len({d.simulated for d in route.candidates}) == 1
-    for candidate in route.candidates:
-        assert incapable(candidate, ask) is None
-        assert ask.live or candidate.simulated
-
-
-@given(asks, deployments, measured, st.randoms(use_true_random=False))
-def test_the_same_question_has_the_same_answer_in_whatever_order_the_catalog_is(
-    ask: Ask, pool: list[Deployment], samples: list[tuple[str, int, int]], random: object
-):
-    shuffled = list(pool)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    first, again = outcome(ask, pool, speeds_of(samples)), outcome(ask, shuffled, speeds_of(samples))
-    assert first == again
-
-
-@given(asks, deployments)
-def test_cost_is_never_dearer_than_another_that_could_have_served(ask: Ask, pool: list[Deployment]):
-    ask = Ask("auto", "cost", *[getattr(ask, name) for name in Ask.__struct_fields__[2:]])
-    route = outcome(ask, pool, Speeds())
-    able = [d for d in pool if incapable(d, ask) is None and (ask.live or d.simulated)]
-    assert (route is None) == (not able)
-    if route is not None:
-        assert blended(route.candidates[0].price) == min(blended(d.price) for d in able)

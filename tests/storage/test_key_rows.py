@@ -72,3 +72,20 @@ async def test_an_id_is_used_once(rows: KeyRows):
 async def test_an_account_keeps_its_name(rows: KeyRows, database: Database):
     await rows.ensure_account("acme", "Another", 2)
     assert await database.fetch("SELECT id, name, created_ms FROM accounts") == [("acme", "Acme", 1)]
+
+
+async def test_the_mode_of_the_shield_is_a_change_that_can_be_followed_and_taken_back(rows: KeyRows):
+    await rows.insert(msgspec.structs.replace(_key("one"), shield_mode="monitor"))
+    await rows.insert(_key("two"))
+    assert [row.shield_mode for row in await rows.all("acme")] == ["monitor", None]
+    assert await rows.set_shield_mode("two", "off", 2_000)
+    assert [(row.id, row.shield_mode) for row in await rows.changed_since(1_500)] == [("two", "off")]
+    assert await rows.set_shield_mode("two", None, 3_000)
+    assert [(row.id, row.shield_mode) for row in await rows.changed_since(2_500)] == [("two", None)]
+
+
+async def test_an_unknown_or_revoked_key_has_no_mode_to_change(rows: KeyRows):
+    await rows.insert(_key("one"))
+    await rows.revoke("one", 2_000)
+    assert not await rows.set_shield_mode("one", "off", 3_000)
+    assert not await rows.set_shield_mode("unknown", "off", 3_000)

@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from neuralrouting.errors import ConfigError
-from neuralrouting.exchange import CacheEntry
-from neuralrouting.storage.database import Database, open_database
-from neuralrouting.storage.keys import KeyRow
+from neuralrouting.exchange import CacheEntry, SecurityEvent
+from neuralrouting.storage.database import FILE_NAME, Database, open_database
+from neuralrouting.storage.keys import KeyRow, KeyRows
 from neuralrouting.storage.migrate import Migration, packaged, pending, statements
-from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.postgres import open_postgres
+from neuralrouting.storage.requests import RequestRow, RequestRows
+from neuralrouting.storage.rules import RuleRow
+from neuralrouting.storage.sqlite import open_sqlite
 
 LOG = "SELECT number, name FROM schema_migrations ORDER BY number"
+APPLIED = [(1, "initial"), (2, "shield_and_classification")]
+TEXTS = ("request_id", "account_id", "key_id", "endpoint", "cache", "attempts", "candidates")
+FIRST_FIELDS = (
+    *TEXTS, "created_ms", "stream", "simulated", "status", "prompt_tokens", "completion_tokens", "cached_tokens",
+    "cache_write_tokens", "reasoning_tokens", "latency_us",
+)  # fmt: skip
+"""What a request row of the first version had to have."""
 OPEN = """
 import asyncio, sys
 from pathlib import Path
@@ -81,6 +91,8 @@ async def _columns(database: Database, table: str) -> list[str]:
         ("api_keys", KeyRow.__struct_fields__),
         ("cache_entries", ("seq", *CacheEntry.__struct_fields__)),
         ("accounts", ("id", "name", "created_ms")),
+        ("security_events", SecurityEvent.__struct_fields__),
+        ("shield_rules", RuleRow.__struct_fields__),
     ],
 )
 async def test_a_table_has_the_columns_of_its_rows(database: Database, table: str, fields: tuple[str, ...]):
@@ -91,9 +103,40 @@ async def test_a_table_has_the_columns_of_its_rows(database: Database, table: st
 async def test_opening_twice_applies_each_migration_once(database: Database, database_place: tuple[str | None, Path]):
     again = await open_database(*database_place)
     try:
-        assert await again.fetch(LOG) == [(1, "initial")]
+        assert await again.fetch(LOG) == APPLIED
     finally:
         await again.close()
+
+
+@pytest.mark.anyio
+async def test_a_database_of_the_first_version_keeps_its_keys_and_requests_and_gets_what_is_new(
+    database_place: tuple[str | None, Path],
+):
+    url, data_dir = database_place
+    dialect = "sqlite" if url is None else "postgres"
+    first = packaged(dialect)[:1]
+    data_dir.mkdir(parents=True)
+    old = await (open_sqlite(data_dir / FILE_NAME, first) if url is None else open_postgres(url, first))
+    await old.execute("INSERT INTO accounts (id, name, created_ms) VALUES ($1, $2, $3)", "acme", "Acme", 1)
+    columns = "id, account_id, name, live, secret_sha256, last4, created_ms, changed_ms"
+    await old.execute(
+        f"INSERT INTO api_keys ({columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "one", "acme", "laptop", 1, bytes(32), "9f3a", 1, 1,
+    )  # fmt: skip
+    values = ["x" if field in TEXTS else 1 for field in FIRST_FIELDS]
+    places = ", ".join(f"${place}" for place in range(1, len(values) + 1))
+    await old.execute(f"INSERT INTO requests ({', '.join(FIRST_FIELDS)}) VALUES ({places})", *values)
+    await old.close()
+    opened = await open_database(url, data_dir)
+    try:
+        assert await opened.fetch(LOG) == APPLIED
+        [key] = await KeyRows(opened).all("acme")
+        assert (key.id, key.shield_mode) == ("one", None)
+        row = await RequestRows(opened).find("x", "x")
+        assert row is not None
+        assert (row.status, row.task, row.complexity_tenths, row.high_risk, row.risk_domain) == (1, *[None] * 4)
+    finally:
+        await opened.close()
 
 
 @pytest.mark.anyio
@@ -108,7 +151,7 @@ async def test_many_workers_may_open_a_new_database_at_once(database_place: tupl
     opened = await asyncio.gather(*(open_database(*database_place) for _ in range(8)))
     try:
         for database in opened:
-            assert await database.fetch(LOG) == [(1, "initial")]
+            assert await database.fetch(LOG) == APPLIED
     finally:
         for database in opened:
             await database.close()

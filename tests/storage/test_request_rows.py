@@ -46,6 +46,9 @@ def _row(request_id: str, **changes: object) -> RequestRow:
         latency_us=1_234_567,
         ttft_us=None,
         overhead_us=321,
+        task="qa",
+        complexity_tenths=4,
+        high_risk=False,
     )
     return msgspec.structs.replace(row, **changes)
 
@@ -57,10 +60,12 @@ async def _insert(database: Database, *rows: RequestRow) -> RequestRows:
 
 async def test_a_row_comes_back_as_it_was_written(database: Database):
     plain, full = _row("plain"), _row("full", stream=False, simulated=True, request_body=b"\0{", response_body=b"")
-    rows = await _insert(database, plain, full)
-    assert await rows.find("plain", "acme") == plain
-    assert await rows.find("full", "acme") == full
-    assert await rows.count() == 2
+    risky = _row("risky", complexity_tenths=100, high_risk=True, risk_domain="medical")
+    unasked = _row("unasked", task=None, complexity_tenths=None, high_risk=None)
+    rows = await _insert(database, plain, full, risky, unasked)
+    for row in (plain, full, risky, unasked):
+        assert await rows.find(row.request_id, "acme") == row
+    assert await rows.count() == 4
 
 
 async def test_another_accounts_request_is_not_found(database: Database):
@@ -107,6 +112,8 @@ _values = st.fixed_dictionaries(
         "stream": st.booleans(),
         "cost_nanousd": st.none() | st.integers(0, 2**62),
         "request_body": st.none() | st.binary(),
+        "complexity_tenths": st.none() | st.integers(0, 100),
+        "high_risk": st.none() | st.booleans(),
     }
 )
 
