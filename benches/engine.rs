@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use _core::{Engine, ExactCache, Hints, Inspection, StoredReply, Upstream, estimate_tokens};
+use _core::{Engine, ExactCache, Hints, Inspection, Shield, StoredReply, Upstream, estimate_tokens};
 use divan::{Bencher, black_box};
 
-const HINTS: Hints<'_> = Hints { model: None, routing_mode: None, read_cache: true };
+const HINTS: Hints<'_> = Hints { shield: None, model: None, routing_mode: None, read_cache: true };
 const PROSE: &str = "Large bridges move: steel grows by about 12 mm per metre and 1000 degrees, so engineers leave \
     joints between the sections. Explain to a 9-year-old why, in two or three sentences. ";
 
@@ -53,6 +53,16 @@ const SIZES: [usize; 3] = [205, 2_000, 16_320];
 fn inspect_miss(bencher: Bencher, text_bytes: usize) {
     let (engine, body) = (engine(), body(text_bytes));
     bencher.counter(divan::counter::BytesCount::new(body.len())).bench(|| inspect(&engine, black_box(&body)));
+}
+
+/// Everything that a request of a new prompt costs: parse, key, cache, shield and classifier.
+#[divan::bench(args = SIZES)]
+fn inspect_with_the_shield(bencher: Bencher, text_bytes: usize) {
+    let (engine, body, shield) = (engine(), body(text_bytes), Shield::new(&[], true).ok());
+    let hints = Hints { shield: shield.as_ref(), ..HINTS };
+    bencher
+        .counter(divan::counter::BytesCount::new(body.len()))
+        .bench(|| engine.inspect(black_box(body.as_bytes()), "tenant-1", hints).ok());
 }
 
 #[divan::bench(args = SIZES)]

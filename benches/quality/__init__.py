@@ -1,0 +1,1 @@
+"""Runs every evaluation through the real code and writes docs/quality.md."""
