@@ -14,7 +14,7 @@ use super::{BadRules, Channel, Signal, Tier};
 
 /// Examples and counter-examples each rule must bring, of each kind.
 pub(super) const MIN_EXAMPLES: usize = 3;
-/// Classes that may stand in one place of a sequence, places in a sequence, sequences of a rule.
+/// Sequences of one rule.
 const MAX_PARTS: usize = 64;
 /// Ids stand in a response header.
 const MAX_ID_BYTES: usize = 64;

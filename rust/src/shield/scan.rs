@@ -184,6 +184,7 @@ impl Shield {
         let model = margin.unwrap_or_default() * context.model_keeps();
         let mut hits = Vec::new();
         let mut evidence = Vec::new();
+        let mut characters = Characters::default();
         for found in &found {
             let facts = &self.facts[found.rule as usize];
             let weight =
@@ -198,7 +199,7 @@ impl Shield {
                 tier: facts.tier,
                 weight,
             });
-            let (span, excerpt) = excerpt(reading, *found);
+            let (span, excerpt) = excerpt(reading, *found, &mut characters);
             hits.push(Hit { weight, ..self.hit(found.rule, place, reading.via, span, excerpt) });
         }
         Look { risk: score::risk(evidence, model), model, hits }
@@ -229,6 +230,9 @@ impl Shield {
 
     /// What stands round the findings of a text, and so how much each keeps of its weight.
     fn context(&self, reading: &Reading<'_>, found: &[Found], channel: Channel) -> Context {
+        if found.is_empty() {
+            return Context { quoted: false, mention: false, code: reading.code };
+        }
         let quotes = Quotes::read(reading.text);
         let id = |found: &&Found| &*self.facts[found.rule as usize].id;
         let (about, real): (Vec<&Found>, Vec<&Found>) =
@@ -258,10 +262,14 @@ struct Context {
 }
 
 impl Context {
+    /// What anything keeps of its weight where the text is about attacks.
+    const fn spoken(&self) -> f64 {
+        if self.quoted || self.mention { QUOTED } else { 1.0 }
+    }
+
     /// What a finding keeps of its weight.
     fn keeps(&self, facts: &Facts) -> f64 {
-        let spoken = if self.quoted || self.mention { QUOTED } else { 1.0 };
-        spoken
+        self.spoken()
             * match (self.code, &*facts.category) {
                 (true, "delimiter") => TAG_IN_CODE,
                 (true, _) if facts.weight < FIRM => IN_CODE,
@@ -271,22 +279,41 @@ impl Context {
 
     /// What the model keeps of its evidence.
     fn model_keeps(&self) -> f64 {
-        let spoken = if self.quoted || self.mention { QUOTED } else { 1.0 };
-        if self.code { spoken * IN_CODE } else { spoken }
+        if self.code { self.spoken() * IN_CODE } else { self.spoken() }
     }
 }
 
 /// Rules of this category find nothing bad; they say what kind of text this is.
 const CONTEXT: &str = "context";
 
+/// Counts the characters before one place after the other: findings lie near each other, texts are long.
+#[derive(Default)]
+struct Characters {
+    byte: usize,
+    before: usize,
+}
+
+impl Characters {
+    /// Characters before a byte, which is a boundary; all calls are about one text.
+    fn before(&mut self, text: &str, byte: usize) -> usize {
+        if byte >= self.byte {
+            self.before += text[self.byte..byte].chars().count();
+        } else {
+            self.before -= text[byte..self.byte].chars().count();
+        }
+        self.byte = byte;
+        self.before
+    }
+}
+
 /// The finding's characters in the client's text, or in the reading where there is no way back.
-fn excerpt(reading: &Reading<'_>, found: Found) -> ((usize, usize), String) {
+fn excerpt(reading: &Reading<'_>, found: Found, characters: &mut Characters) -> ((usize, usize), String) {
     let (text, start, end) = match reading.source {
         Some((normal, text)) => (text, normal.origin(found.start), normal.origin(found.end)),
         None => (reading.text, found.start, found.end),
     };
     let (start, end) = (cut::floor(text, start), cut::floor(text, end.max(start)));
-    let first = text[..start].chars().count();
+    let first = characters.before(text, start);
     let matched = &text[start..end];
     ((first, first + matched.chars().count()), matched.trim_end().chars().take(EXCERPT_CHARS).collect())
 }
