@@ -215,6 +215,18 @@ def test_a_provider_gets_the_clients_own_bytes() -> None:
     assert b"stream" not in found.upstream_body("gpt-4o", stream=False)
 
 
+def test_the_answer_is_bounded_under_the_name_the_client_or_the_provider_uses() -> None:
+    asked, silent = inspect(max_tokens=500), inspect()
+    rename = [("max_completion_tokens", "max_tokens")]
+    assert json.loads(asked.upstream_body("gpt-4o", stream=False, max_output_tokens=64))["max_tokens"] == 64
+    assert json.loads(asked.upstream_body("gpt-4o", stream=False, max_output_tokens=501))["max_tokens"] == 500
+    assert json.loads(silent.upstream_body("gpt-4o", stream=False, max_output_tokens=64))["max_completion_tokens"] == 64
+    sent = json.loads(silent.upstream_body("llama", stream=True, rename=rename, max_output_tokens=64))
+    assert sent["max_tokens"] == 64
+    assert "max_completion_tokens" not in sent
+    assert b"max_" not in silent.upstream_body("gpt-4o", stream=False, max_output_tokens=None)
+
+
 def test_bodies_of_any_size_work_from_many_threads_at_once() -> None:
     engine = Engine()
     raws = [body(messages=[{"role": "user", "content": f"{size} " * size}]) for size in (1, 100, 20_000)]

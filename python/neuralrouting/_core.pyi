@@ -9,6 +9,9 @@ __all__ = [
     "Engine",
     "Hit",
     "Inspection",
+    "Limits",
+    "Permit",
+    "Refusal",
     "RejectedBody",
     "RejectedRules",
     "Shield",
@@ -189,6 +192,7 @@ class Inspection:
     def verdict(self) -> Verdict | None: ...
     @property
     def classification(self) -> Classification | None: ...
+    def fingerprint(self) -> bytes: ...
     def upstream_body(
         self,
         model: str,
@@ -196,6 +200,7 @@ class Inspection:
         stream: bool,
         rename: Sequence[tuple[str, str]] = (),
         drop: Sequence[str] = (),
+        max_output_tokens: int | None = None,
     ) -> bytes: ...
 
 @final
@@ -229,3 +234,86 @@ class Engine:
     def cache_entries(self) -> int: ...
     @property
     def cache_used_bytes(self) -> int: ...
+
+@final
+class Permit:
+    """A request that was let in. It gives its places back when it leaves or is collected.
+
+    The figures are those of the tightest subject, this request counted; None where there is no such limit. A reset is
+    the time until one more is free, 0 when one is. Those of tokens are known after `Limits.take_tokens`.
+    """
+
+    @property
+    def limit_requests(self) -> int | None: ...
+    @property
+    def remaining_requests(self) -> int | None: ...
+    @property
+    def reset_requests_ms(self) -> int | None: ...
+    @property
+    def limit_tokens(self) -> int | None: ...
+    @property
+    def remaining_tokens(self) -> int | None: ...
+    @property
+    def reset_tokens_ms(self) -> int | None: ...
+    def leave(self, tokens: int | None = None) -> None:
+        """Give the places back, and correct reserved tokens to those that were used. Only the first time.
+
+        Without a figure tokens stay as they were reserved.
+        """
+
+@final
+class Refusal:
+    """A request that was not let in: whose limit it was, and when to come back. Nothing was consumed."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def limit(self) -> str:
+        """Which limit: requests, tokens or parallel."""
+
+    @property
+    def allowed(self) -> int: ...
+    @property
+    def retry_after_ms(self) -> int | None:
+        """When to come back; None when it would be in vain at any time."""
+
+    @property
+    def limit_requests(self) -> int | None: ...
+    @property
+    def remaining_requests(self) -> int | None: ...
+    @property
+    def reset_requests_ms(self) -> int | None: ...
+    @property
+    def limit_tokens(self) -> int | None: ...
+    @property
+    def remaining_tokens(self) -> int | None: ...
+    @property
+    def reset_tokens_ms(self) -> int | None: ...
+
+@final
+class Limits:
+    """The rate limits of one worker, shared with all workers that name the same directory.
+
+    Made in the worker, after it was forked. A limit may be None (unlimited), and may change from call to call.
+    Raises OSError when the directory cannot be made or used, or lets other users in.
+    """
+
+    def __new__(cls, directory: str) -> Limits: ...
+    def enter(self, subjects: Sequence[tuple[str, int | None, int | None]]) -> Permit | Refusal:
+        """Let a request in, if every (subject, requests_per_minute, parallel) has room.
+
+        All are looked at before any is claimed. Only when another worker takes the last room of a later subject in
+        between has an earlier subject counted a request that was refused. Raises OSError, ValueError.
+        """
+
+    def tally(self) -> list[tuple[str, int]]:
+        """Return (SHA-256 of a subject in hex, its requests of the last 60 s) of all workers, for all that have any.
+
+        Reads every subject's file: about 10 ms for a thousand. Raises OSError.
+        """
+
+    def take_tokens(self, permit: Permit, subjects: Sequence[tuple[str, int | None]], tokens: int) -> Refusal | None:
+        """Reserve tokens, if every (subject, tokens_per_minute) has room for them; otherwise none are reserved.
+
+        `permit.leave` corrects them to what was used. Raises OSError, ValueError.
+        """

@@ -16,6 +16,9 @@ const SCHEMA: &str = "neuralrouting-exact-1";
 /// Names under which the router itself is asked for; to the cache they are one model.
 const VIRTUAL_MODELS: [&str; 3] = ["auto", "neural-router-v2", "neural-optimizer"];
 
+/// Part of every fingerprint, so that none is ever the key of anything.
+const FINGERPRINT: &str = "neuralrouting-request-1";
+
 /// Top-level members that do not change the answer, or enter the key by their effective value.
 /// Everything else does: a list of what to include would miss the parameter that comes next year.
 const LEFT_OUT: [&str; 11] = [
@@ -44,15 +47,19 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Compute the key of a request: `root` is its body, `model` and `routing_mode` the effective ones.
 pub(crate) fn key_of(root: Value<'_>, tenant: &str, model: Option<&str>, routing_mode: Option<&str>) -> Key {
     let model = model.filter(|name| !VIRTUAL_MODELS.contains(name)).unwrap_or("auto");
-    let mut encoder =
-        Encoder { hash: Sha256::new(), buffer: Vec::with_capacity(BUFFER_BYTES), order: Vec::new() };
-    encoder.text(SCHEMA);
+    let mut encoder = Encoder::new(SCHEMA);
     encoder.text(tenant);
     encoder.text(model);
     encoder.text(routing_mode.unwrap_or_default());
     encoder.object(root, &LEFT_OUT);
-    encoder.hash.update(&encoder.buffer);
-    encoder.hash.finalize().into()
+    encoder.finish()
+}
+
+/// Tell one request body from another: every member counts, the order of members and white space do not.
+pub(crate) fn fingerprint_of(root: Value<'_>) -> Key {
+    let mut encoder = Encoder::new(FINGERPRINT);
+    encoder.object(root, &[]);
+    encoder.finish()
 }
 
 struct Encoder<'a> {
@@ -63,6 +70,18 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
+    fn new(schema: &str) -> Self {
+        let buffer = Vec::with_capacity(BUFFER_BYTES);
+        let mut encoder = Self { hash: Sha256::new(), buffer, order: Vec::new() };
+        encoder.text(schema);
+        encoder
+    }
+
+    fn finish(mut self) -> Key {
+        self.hash.update(&self.buffer);
+        self.hash.finalize().into()
+    }
+
     fn value(&mut self, value: Value<'a>) {
         match value.kind() {
             Kind::Object => self.object(value, &[]),

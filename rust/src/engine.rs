@@ -50,6 +50,12 @@ impl Inspection {
         request::last_user_text(self.tree.root(body))
     }
 
+    /// SHA-256 over every member of the request, whatever their order. `body` is what was inspected.
+    #[must_use]
+    pub fn fingerprint(&self, body: &str) -> Key {
+        digest::fingerprint_of(self.tree.root(body))
+    }
+
     /// The body for a provider. `body` is what was inspected.
     #[must_use]
     pub fn upstream_body(&self, body: &str, upstream: &Upstream<'_>) -> Vec<u8> {

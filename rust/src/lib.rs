@@ -11,6 +11,7 @@ mod error;
 mod exact;
 mod fields;
 mod json;
+pub mod limits;
 #[cfg(feature = "python")]
 mod python;
 mod request;

@@ -1,5 +1,6 @@
 //! The body of an OpenAI chat request, read once: what the gateway needs to know, typed.
 
+mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use crate::error::Rejection;
 use crate::fields;
 use crate::json::{Kind, Value};
 use crate::tokens;
+
+use labels::Labels;
 
 /// Messages in one request; the longest agent runs seen stay below.
 const MAX_MESSAGES: usize = 2048;
@@ -110,11 +113,11 @@ impl Request {
             return Err(Rejection::body(crate::Fault::MalformedJson, "the body must be a JSON object"));
         }
         let mut request = Self { prompt_tokens: tokens::PER_REPLY, ..Self::default() };
-        let mut metadata_feature = None;
+        let mut labels = Labels::default();
         for (key, value) in root.members() {
             let name = key.text().unwrap_or_default();
             match &*name {
-                "metadata" => metadata_feature = read_metadata(value)?,
+                "metadata" => labels = Labels::read(value)?,
                 "messages" => request.read_messages(value)?,
                 name => request.read_field(name, value)?,
             }
@@ -122,7 +125,9 @@ impl Request {
         if request.message_count == 0 {
             return Err(Rejection::field("messages", "be a non-empty array of messages"));
         }
-        request.feature = request.feature.or(metadata_feature);
+        request.user = request.user.or(labels.user);
+        request.session_id = request.session_id.or(labels.session_id);
+        request.feature = request.feature.or(labels.feature);
         Ok(request)
     }
 
@@ -295,14 +300,6 @@ fn read_stream_options(value: Value<'_>) -> Result<bool, Rejection> {
     match value.get("include_usage") {
         Some(asked) => Ok(fields::boolean(asked, "stream_options.include_usage")?.unwrap_or(false)),
         None => Ok(false),
-    }
-}
-
-fn read_metadata(value: Value<'_>) -> fields::Optional<String> {
-    fields::object(value, "metadata")?;
-    match value.get("feature").filter(|feature| feature.kind() == Kind::String) {
-        Some(feature) => fields::text(feature, "metadata.feature", MAX_LABEL_CHARS),
-        None => Ok(None),
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Key, LEFT_OUT, key_of};
+use super::{Key, LEFT_OUT, fingerprint_of, key_of};
 use crate::json::Tree;
 
 fn key(body: &str, tenant: &str, model: Option<&str>, mode: Option<&str>) -> Key {
@@ -11,6 +11,11 @@ fn key(body: &str, tenant: &str, model: Option<&str>, mode: Option<&str>) -> Key
 
 fn plain(body: &str) -> Key {
     key(body, "t", None, None)
+}
+
+fn fingerprint(body: &str) -> Key {
+    let (tree, text) = Tree::parse(body.as_bytes()).unwrap();
+    fingerprint_of(tree.root(text))
 }
 
 /// The same value with the members of each object in another order and white space everywhere.
@@ -86,6 +91,22 @@ fn what_does_not_change_the_answer_is_left_out() {
 }
 
 #[test]
+fn a_fingerprint_leaves_nothing_out() {
+    for name in LEFT_OUT {
+        assert_ne!(fingerprint(&format!(r#"{{"a":1,"{name}":true}}"#)), fingerprint(r#"{"a":1}"#), "{name}");
+    }
+    assert_ne!(
+        fingerprint(r#"{"seed":12345678901234567890}"#),
+        fingerprint(r#"{"seed":12345678901234567891}"#)
+    );
+}
+
+#[test]
+fn a_fingerprint_is_no_key() {
+    assert_ne!(fingerprint("{}"), key("{}", "", None, None));
+}
+
+#[test]
 fn values_that_look_alike_differ() {
     let bodies = [
         r#"["ab","c"]"#,
@@ -134,6 +155,7 @@ proptest! {
     fn order_and_white_space_do_not_matter(body in any_body(), space in "[ \\n\\t\\r]{0,3}") {
         let body = Json::Object(body);
         prop_assert_eq!(plain(&body.to_string()), plain(&rewritten(&body, &space)));
+        prop_assert_eq!(fingerprint(&body.to_string()), fingerprint(&rewritten(&body, &space)));
     }
 
     #[test]

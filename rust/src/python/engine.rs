@@ -179,10 +179,15 @@ impl Inspection {
         self.found.classification.clone().map(Classification::new)
     }
 
+    /// SHA-256 over every member of the request, in whatever order they came.
+    fn fingerprint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.found.fingerprint(self.text(py)?)))
+    }
+
     /// The body for a provider: the client's bytes with the provider's model name and without our own members.
     #[pyo3(
-        signature = (model, *, stream, rename=Vec::new(), drop=Vec::new()),
-        text_signature = "($self, /, model, *, stream, rename=(), drop=())"
+        signature = (model, *, stream, rename=Vec::new(), drop=Vec::new(), max_output_tokens=None),
+        text_signature = "($self, /, model, *, stream, rename=(), drop=(), max_output_tokens=None)"
     )]
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python sequences")]
     fn upstream_body<'py>(
@@ -192,10 +197,11 @@ impl Inspection {
         stream: bool,
         rename: Vec<(String, String)>,
         drop: Vec<String>,
+        max_output_tokens: Option<u64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         let drop: Vec<_> = drop.iter().map(String::as_str).collect();
-        let upstream = Upstream { model, stream, rename: &rename, drop: &drop };
+        let upstream = Upstream { model, stream, rename: &rename, drop: &drop, max_output_tokens };
         Ok(PyBytes::new(py, &self.found.upstream_body(self.text(py)?, &upstream)))
     }
 }

@@ -3,6 +3,7 @@
 mod classify;
 mod engine;
 mod errors;
+mod limits;
 mod shield;
 
 use pyo3::prelude::*;
@@ -19,6 +20,8 @@ mod _core {
     use super::engine::{CachedReply, Engine, Inspection};
     #[pymodule_export]
     use super::errors::RejectedBody;
+    #[pymodule_export]
+    use super::limits::{Limits, Permit, Refusal};
     #[pymodule_export]
     use super::shield::{Hit, RejectedRules, Shield, Verdict};
 

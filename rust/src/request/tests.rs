@@ -146,6 +146,15 @@ fn the_gateway_learns_what_it_needs() {
 }
 
 #[test]
+fn who_spends_may_stand_in_metadata_and_yields_to_the_fields_of_that_name() {
+    let told = with(r#""metadata":{"user":"anna","session_id":"s1"}"#).unwrap();
+    assert_eq!((told.user.as_deref(), told.session_id.as_deref()), (Some("anna"), Some("s1")));
+    let both =
+        with(r#""metadata":{"user":"anna","session_id":"s1"},"user":"bert","session_id":"s2""#).unwrap();
+    assert_eq!((both.user.as_deref(), both.session_id.as_deref()), (Some("bert"), Some("s2")));
+}
+
+#[test]
 fn a_feature_in_metadata_yields_to_one_at_the_top() {
     assert_eq!(with(r#""metadata":{"feature":"m"}"#).unwrap().feature.as_deref(), Some("m"));
     assert_eq!(with(r#""metadata":{"feature":"m"},"feature":"t""#).unwrap().feature.as_deref(), Some("t"));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-use super::{OURS, Upstream};
+use super::{BOUNDS as OUR_BOUNDS, OURS, Upstream};
 use crate::json::Tree;
 
 fn splice(body: &str, upstream: &Upstream<'_>) -> String {
@@ -88,6 +88,50 @@ fn a_model_name_is_escaped() {
     assert_eq!(splice("{}", &upstream), r#"{"model":"a\"b\\c\u0001"}"#);
 }
 
+#[test]
+fn the_bound_of_the_answer_is_the_clients_or_ours_whichever_is_smaller() {
+    let old_name = [("max_completion_tokens", "max_tokens")];
+    let own_name = [("max_completion_tokens", "limit"), ("max_tokens", "limit")];
+    let plain = Upstream { max_output_tokens: Some(9), ..gpt() };
+    let renamed = Upstream { rename: &old_name, ..plain };
+    let own = Upstream { rename: &own_name, ..plain };
+    let dropped = Upstream { drop: &["max_completion_tokens"], ..plain };
+    let without = Upstream { drop: &["max_completion_tokens", "max_tokens"], ..plain };
+    let cases = [
+        (plain, r#"{"max_tokens":5,"a":1}"#, r#","max_tokens":5,"a":1"#),
+        (plain, r#"{"max_tokens": 10,"a":1}"#, r#","max_tokens":9,"a":1"#),
+        (plain, r#"{"max_completion_tokens":99999999999999999999999}"#, r#","max_completion_tokens":9"#),
+        (
+            plain,
+            r#"{"max_completion_tokens":10,"max_tokens":4}"#,
+            r#","max_completion_tokens":9,"max_tokens":4"#,
+        ),
+        (plain, r#"{"a":1}"#, r#","a":1,"max_completion_tokens":9"#),
+        (plain, r#"{"max_completion_tokens":null,"a":1}"#, r#","a":1,"max_completion_tokens":9"#),
+        (plain, r#"{"max_tokens":null}"#, r#","max_tokens":null,"max_completion_tokens":9"#),
+        (
+            plain,
+            r#"{"max_tokens":10,"max_completion_tokens":null}"#,
+            r#","max_tokens":9,"max_completion_tokens":null"#,
+        ),
+        (renamed, "{}", r#","max_tokens":9"#),
+        (renamed, r#"{"max_completion_tokens":10,"max_tokens":null}"#, r#","max_tokens":9"#),
+        (renamed, r#"{"max_completion_tokens":10,"max_tokens":11}"#, r#","max_tokens":9"#),
+        (renamed, r#"{"max_completion_tokens":null,"max_tokens":null}"#, r#","max_tokens":9"#),
+        (own, r#"{"max_tokens":10}"#, r#","limit":9"#),
+        (own, r#"{"limit":10}"#, r#","limit":9"#),
+        (own, "{}", r#","limit":9"#),
+        (dropped, "{}", r#","max_tokens":9"#),
+        (dropped, r#"{"max_tokens":10}"#, r#","max_tokens":9"#),
+        (dropped, r#"{"max_completion_tokens":5}"#, r#","max_tokens":5"#),
+        (dropped, r#"{"max_completion_tokens":10,"max_tokens":null}"#, r#","max_tokens":9"#),
+        (without, r#"{"max_tokens":10}"#, ""),
+    ];
+    for (upstream, body, expected) in cases {
+        assert_eq!(splice(body, &upstream), format!(r#"{{"model":"gpt"{expected}}}"#), "{body}");
+    }
+}
+
 fn any_body() -> impl Strategy<Value = Map<String, Json>> {
     let value = prop_oneof![
         Just(json!(null)),
@@ -120,5 +164,24 @@ proptest! {
         let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         let sent = splice(&Json::Object(body).to_string(), &Upstream { rename: &rename, ..streaming() });
         prop_assert!(Tree::parse(sent.as_bytes()).is_ok(), "{}", sent);
+    }
+    #[test]
+    fn a_bound_is_sent_once_and_never_exceeded(
+        body in any_body(), new in prop::option::of(prop::option::of(1_u64..20)), old in prop::option::of(1_u64..20),
+        rename in prop::collection::vec(("max_completion_tokens|max_tokens|a", "max_tokens|limit|a"), 0..3),
+        drop_new in any::<bool>(), most in 1_u64..20,
+    ) {
+        let mut body = body;
+        body.extend(new.map(|it| ("max_completion_tokens".to_owned(), json!(it))));
+        body.extend(old.map(|it| ("max_tokens".to_owned(), json!(it))));
+        let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+        let drop: &[&str] = if drop_new { &["max_completion_tokens"] } else { &[] };
+        let upstream = Upstream { rename: &rename, drop, max_output_tokens: Some(most), ..gpt() };
+        let sent = splice(&Json::Object(body).to_string(), &upstream);
+        prop_assert!(Tree::parse(sent.as_bytes()).is_ok(), "{}", sent);
+        let sent: Map<String, Json> = serde_json::from_str(&sent).unwrap();
+        let bounds = OUR_BOUNDS.iter().filter(|name| upstream.is_sent(name)).map(|name| upstream.name_of(name));
+        let values: Vec<_> = bounds.filter_map(|name| sent.get(name)?.as_u64()).collect();
+        prop_assert!(!values.is_empty() && values.iter().all(|value| *value <= most), "{:?}", sent);
     }
 }
