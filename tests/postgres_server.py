@@ -20,6 +20,7 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
+    "max_wal_size": "64MB",  # a crash of the server is soon recovered from
     "max_connections": "200",
 }
 EMPTY = """

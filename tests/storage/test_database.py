@@ -1,11 +1,12 @@
 """Both databases keep the one promise of the port."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from neuralrouting.errors import ConfigError
-from neuralrouting.storage.database import Database, RowError, open_database
+from neuralrouting.storage.database import Database, RowError, Script, ask, open_database, run
 
 pytestmark = pytest.mark.anyio
 INSERT = "INSERT INTO pairs (name, number) VALUES ($1, $2)"
@@ -75,3 +76,49 @@ async def test_an_address_of_another_kind_is_refused_without_showing_it(tmp_path
         await open_database(url, tmp_path)
     assert "hunter2" not in refused.value.message
     assert refused.value.param == "database_url"
+
+
+async def test_a_snapshot_sees_one_state_and_holds_up_no_writer(pairs: Database):
+    seen: list[int] = []
+
+    def script() -> Script[int]:
+        [(before,)] = yield ask("SELECT COUNT(*) FROM pairs")
+        seen.append(before)
+        for _ in range(200):
+            [(now,)] = yield ask("SELECT COUNT(*) FROM pairs")
+            seen.append(now)
+        return before
+
+    async def write() -> None:
+        for number in range(50):
+            await pairs.execute(INSERT, str(number), number)
+
+    await pairs.execute(INSERT, "first", 1)
+    await asyncio.gather(pairs.snapshot(script), write())
+    assert set(seen) in ({number} for number in range(1, 52))
+    assert await pairs.fetch("SELECT COUNT(*) FROM pairs") == [(51,)]
+
+
+async def test_a_snapshot_cannot_write(pairs: Database):
+    def script() -> Script[None]:
+        yield ask(INSERT, "a", 1)
+
+    with pytest.raises(Exception, match=r"(?i)read-?only|readonly"):
+        await pairs.snapshot(script)
+    assert await pairs.fetch("SELECT COUNT(*) FROM pairs") == [(0,)]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_a_script_is_one_transaction(pairs: Database, *, durable: bool):
+    def script(*, fail: bool) -> Script[int]:
+        yield run(INSERT, [(str(number), number) for number in range(20)])
+        [(count,)] = yield ask("SELECT COUNT(*) FROM pairs")
+        if fail:
+            raise KeyError("ours")
+        return count
+
+    with pytest.raises(KeyError, match="ours"):
+        await pairs.transact(lambda: script(fail=True), durable=durable)
+    assert await pairs.fetch("SELECT COUNT(*) FROM pairs") == [(0,)]
+    assert await pairs.transact(lambda: script(fail=False), durable=durable) == 20
+    assert await pairs.fetch("SELECT COUNT(*) FROM pairs") == [(20,)]

@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 
 from neuralrouting.errors import ConfigError
-from neuralrouting.exchange import CacheEntry, SecurityEvent
+from neuralrouting.exchange import Budget, CacheEntry, Plan, SecurityEvent
+from neuralrouting.storage.accounts import AccountRow
+from neuralrouting.storage.books import Balance, Books
 from neuralrouting.storage.database import FILE_NAME, Database, open_database
 from neuralrouting.storage.keys import KeyRow, KeyRows
+from neuralrouting.storage.ledger import Entry
 from neuralrouting.storage.migrate import Migration, packaged, pending, statements
 from neuralrouting.storage.postgres import open_postgres
 from neuralrouting.storage.requests import RequestRow, RequestRows
+from neuralrouting.storage.rollups import CELL_COLUMNS, ROLLUP_COLUMNS, SESSION_COLUMNS
 from neuralrouting.storage.rules import RuleRow
 from neuralrouting.storage.sqlite import open_sqlite
+from neuralrouting.storage.verify import verify
 
 LOG = "SELECT number, name FROM schema_migrations ORDER BY number"
-APPLIED = [(1, "initial"), (2, "shield_and_classification")]
+APPLIED = [(1, "initial"), (2, "shield_and_classification"), (3, "money")]
 TEXTS = ("request_id", "account_id", "key_id", "endpoint", "cache", "attempts", "candidates")
 FIRST_FIELDS = (
     *TEXTS, "created_ms", "stream", "simulated", "status", "prompt_tokens", "completion_tokens", "cached_tokens",
@@ -90,9 +95,15 @@ async def _columns(database: Database, table: str) -> list[str]:
         ("requests", RequestRow.__struct_fields__),
         ("api_keys", KeyRow.__struct_fields__),
         ("cache_entries", ("seq", *CacheEntry.__struct_fields__)),
-        ("accounts", ("id", "name", "created_ms")),
+        ("accounts", AccountRow.__struct_fields__),
         ("security_events", SecurityEvent.__struct_fields__),
         ("shield_rules", RuleRow.__struct_fields__),
+        ("plans", (*Plan.__struct_fields__, "changed_ms")),
+        ("budgets", (*Budget.__struct_fields__, "deleted", "changed_ms")),
+        ("ledger", Entry.__struct_fields__),
+        ("cells", CELL_COLUMNS),
+        ("rollups", ROLLUP_COLUMNS),
+        ("sessions", SESSION_COLUMNS),
     ],
 )
 async def test_a_table_has_the_columns_of_its_rows(database: Database, table: str, fields: tuple[str, ...]):
@@ -135,6 +146,11 @@ async def test_a_database_of_the_first_version_keeps_its_keys_and_requests_and_g
         row = await RequestRows(opened).find("x", "x")
         assert row is not None
         assert (row.status, row.task, row.complexity_tenths, row.high_risk, row.risk_domain) == (1, *[None] * 4)
+        assert (row.team, row.hold_state, row.held_mc, row.charged_mc) == (None, None, 0, 0)
+        assert await opened.fetch("SELECT plan_id FROM accounts") == [("unlimited",)]
+        assert await opened.fetch("SELECT account_id, seq, hash FROM balances") == [("acme", 0, bytes(32))]
+        assert await Books(opened).balance("acme") == Balance()
+        assert await verify(opened, 1) == []
     finally:
         await opened.close()
 

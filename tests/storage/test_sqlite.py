@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from neuralrouting.errors import Unavailable
-from neuralrouting.storage.database import FILE_NAME, open_database
+from neuralrouting.storage.database import FILE_NAME, Script, ask, open_database
 
 pytestmark = pytest.mark.anyio
 WRITE = """
@@ -141,3 +141,21 @@ async def test_no_thread_is_left_behind(tmp_path: Path):
     while any(thread.name.startswith("sqlite-") for thread in threading.enumerate()):
         assert time.monotonic() < deadline_s
         await asyncio.sleep(0.01)
+
+
+async def test_only_what_must_last_waits_for_the_disk(tmp_path: Path):
+    def level(*, fail: bool) -> Script[int]:
+        [(synchronous,)] = yield ask("PRAGMA synchronous")
+        if fail:
+            raise KeyError(synchronous)
+        return synchronous
+
+    database = await open_database(None, tmp_path)
+    try:
+        assert await database.transact(lambda: level(fail=False), durable=True) == 2, "FULL"
+        assert await database.transact(lambda: level(fail=False)) == 1, "NORMAL"
+        with pytest.raises(KeyError, match="2"):
+            await database.transact(lambda: level(fail=True), durable=True)
+        assert await database.transact(lambda: level(fail=False)) == 1
+    finally:
+        await database.close()

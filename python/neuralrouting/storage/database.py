@@ -1,8 +1,8 @@
 """The one port to rows: four verbs over SQLite or PostgreSQL, and the choice between the two."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from neuralrouting.errors import ConfigError
 from neuralrouting.storage.migrate import packaged
@@ -14,6 +14,32 @@ Batch = tuple[str, Sequence[Row]]
 """One statement and the rows it is run for."""
 
 FILE_NAME = "neuralrouting.db"
+_Result = TypeVar("_Result")
+
+
+class Statement(NamedTuple):
+    """One step of a `Script`: a statement and the rows it is run for. `many` false: for one, whose rows come back."""
+
+    sql: str
+    rows: Sequence[Row]
+    many: bool
+
+
+Script = Generator[Statement, list[Row], _Result]
+"""A transaction as a generator: it yields statements, is sent what each returned, and returns its result.
+
+Scripts await nothing, so one text serves a database behind a thread and one behind a socket.
+"""
+
+
+def ask(sql: str, *args: Any) -> Statement:  # noqa: ANN401  what a column can hold
+    """Run one statement; what it returns (by SELECT or RETURNING) is sent back."""
+    return Statement(sql, (args,), many=False)
+
+
+def run(sql: str, rows: Sequence[Row]) -> Statement:
+    """Run one statement for each of these rows; an empty list is sent back."""
+    return Statement(sql, rows, many=True)
 
 
 class RowError(ValueError):
@@ -45,6 +71,23 @@ class Database(Protocol):
 
     async def write(self, batches: Sequence[Batch]) -> None:
         """Run every statement for each of its rows, in order, all in one transaction."""
+        ...
+
+    async def transact(self, script: Callable[[], Script[_Result]], *, durable: bool = False) -> _Result:
+        """Run a script as one transaction and return its result; what it raises rolls everything back.
+
+        `durable`: what it wrote is on disk when this returns. Without, PostgreSQL keeps that promise as well, SQLite
+        loses the last moments when the machine (not the process) dies.
+
+        `Unavailable` may come after the commit went through: a script that must not count twice has to notice.
+        """
+        ...
+
+    async def snapshot(self, script: Callable[[], Script[_Result]]) -> _Result:
+        """Run a script that only reads, all of it on one state of the database, beside writers and without a lock.
+
+        While it runs SQLite cannot cut its write-ahead log back, nor PostgreSQL remove dead rows.
+        """
         ...
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from neuralrouting.exchange import HoldState
 from neuralrouting.storage.database import Database, Row
 
 
@@ -13,6 +14,10 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Money in nano-dollars (None is unpriced, never zero), `created_ms` in Unix milliseconds. `attempts` and
     `candidates` are JSON text. The bodies stay None unless the operator asked for them to be stored. Task, complexity
     (tenths, 0 to 100) and risk are None where no model was to be asked: the cache answered, or the shield blocked.
+
+    `hold_state` None: a row from before credits. `held_mc` and `charged_mc` are millicredits; both are 0 where credits
+    are not counted. `house_nanousd` is what attempts cost that the account does not pay for, `provider_cache_nanousd`
+    what the provider's own prompt cache took off.
     """
 
     request_id: str
@@ -54,6 +59,12 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     complexity_tenths: int | None = None
     high_risk: bool | None = None
     risk_domain: str | None = None
+    team: str | None = None
+    hold_state: HoldState | None = "none"
+    held_mc: int = 0
+    charged_mc: int = 0
+    house_nanousd: int = 0
+    provider_cache_nanousd: int = 0
 
     def values(self) -> Row:
         """Return what `INSERT_REQUEST` takes."""
@@ -84,10 +95,12 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = RequestRow.__struct_fields__
-INSERT_REQUEST = (
+APPEND_REQUEST = (
     f"INSERT INTO requests ({', '.join(_COLUMNS)}) "  # noqa: S608  names of our own columns
-    f"VALUES ({', '.join(f'${place}' for place in range(1, len(_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+    f"VALUES ({', '.join(f'${place}' for place in range(1, len(_COLUMNS) + 1))})"
 )
+"""Takes `RequestRow.values()`. A row that is there already is refused."""
+INSERT_REQUEST = f"{APPEND_REQUEST} ON CONFLICT DO NOTHING"
 """Takes `RequestRow.values()`. A row that is there already stays, so that a batch may be written again."""
 
 _FIND = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE request_id = $1 AND account_id = $2"  # noqa: S608

@@ -7,13 +7,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from neuralrouting.errors import Unavailable
-from neuralrouting.storage.database import Batch, Row, RowError
+from neuralrouting.storage.database import Batch, Row, RowError, Script, Statement
 from neuralrouting.storage.migrate import APPEND_LOG, CREATE_LOG, READ_LOG, Migration, pending, statements
 
 BUSY_TIMEOUT_MS = 5_000
@@ -121,6 +121,7 @@ class SqliteDatabase:
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._writer = _Connection(path, "write")
         self._reader = _Connection(path, "read")
 
@@ -160,6 +161,32 @@ class SqliteDatabase:
 
         await self._writer.run(work)
 
+    async def transact(self, script: Callable[[], Script[_Result]], *, durable: bool = False) -> _Result:
+        """Run a script as one transaction."""
+
+        def work(connection: sqlite3.Connection) -> _Result:
+            with _synced(connection) if durable else nullcontext(), _transaction(connection):
+                return _play(connection, script())
+
+        return await self._writer.run(work)
+
+    async def snapshot(self, script: Callable[[], Script[_Result]]) -> _Result:
+        """Run a script on one state, on a connection of its own: it may take minutes, and queries must not wait."""
+
+        def work(connection: sqlite3.Connection) -> _Result:
+            connection.execute("BEGIN")
+            try:
+                return _play(connection, script())
+            finally:
+                connection.execute("ROLLBACK")
+
+        reader = _Connection(self._path, "read")
+        await reader.open()
+        try:
+            return await reader.run(work)
+        finally:
+            await reader.close()
+
     async def close(self) -> None:
         """Finish what is running, then close both connections and end their threads."""
         await self._reader.close()
@@ -180,6 +207,21 @@ def _run_for_all(connection: sqlite3.Connection, sql: str, rows: Sequence[Row]) 
     connection.executemany(_numbered(sql), rows[whole:])
 
 
+def _play(connection: sqlite3.Connection, script: Script[_Result]) -> _Result:
+    answer: list[Row] | None = None
+    while True:
+        try:
+            # Sending None starts a generator; its type knows lists only.
+            statement: Statement = next(script) if answer is None else script.send(answer)
+        except StopIteration as end:
+            return end.value
+        if statement.many:
+            _run_for_all(connection, statement.sql, statement.rows)
+            answer = []
+        else:
+            answer = connection.execute(_numbered(statement.sql), statement.rows[0]).fetchall()
+
+
 async def open_sqlite(path: Path, migrations: Sequence[Migration]) -> SqliteDatabase:
     """Open a database file, making it where it is missing. Raises Unavailable when it cannot be used."""
     return await SqliteDatabase.open(path, migrations)
@@ -197,6 +239,16 @@ def _transaction(connection: sqlite3.Connection):  # noqa: ANN202
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def _synced(connection: sqlite3.Connection):  # noqa: ANN202
+    """Have what is committed meanwhile written through to the disk, with all that was committed before."""
+    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
