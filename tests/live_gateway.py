@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from neuralrouting.accounts.keys import create_key
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.requests import RequestRow
@@ -103,6 +104,7 @@ async def _keys(database_url: str | None, data_dir: Path) -> tuple[str, str]:
     database = await open_database(database_url, data_dir)
     try:
         rows, now_ms = KeyRows(database), int(time.time() * 1000)
+        await AccountRows(database).ensure("default", "default", now_ms)
         live = await create_key(rows, "default", "live", live=True, now_ms=now_ms)
         test = await create_key(rows, "default", "test", live=False, now_ms=now_ms)
         return live.key, test.key

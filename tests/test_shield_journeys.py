@@ -13,7 +13,8 @@ from live_gateway import LiveGateway, running_gateway
 from many_clients import Client, client_of_each_worker
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.engine import Shield
-from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.accounts import AccountRows
+from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.security import SecurityRows
 from postgres_server import PostgresServer
@@ -57,6 +58,7 @@ def now_ms() -> int:
 
 async def a_key(gateway: LiveGateway, account_id: str) -> str:
     async with gateway.opened() as database:
+        await AccountRows(database).ensure(account_id, account_id, now_ms())
         return (await create_key(KeyRows(database), account_id, "", live=True, now_ms=now_ms())).key
 
 
@@ -90,7 +92,8 @@ def test_a_key_changes_its_mode_in_both_workers_within_two_seconds(pair: LiveGat
         key = await a_key(pair, "modes")
         async with client_of_each_worker(pair, key) as clients, pair.opened() as database:
             for mode, status in (("block", 403), ("off", 200), (None, 403), ("monitor", 200)):
-                await KeyRows(database).set_shield_mode(key[8:20], mode, now_ms())
+                options = KeyOptions(shield_mode=mode)
+                await KeyRows(database).change(key[8:20], lambda _, options=options: options, now_ms())
                 await asyncio.gather(*(answers_with(client, ATTACK, status) for client in clients))
 
     asyncio.run(journey())

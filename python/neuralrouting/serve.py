@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
@@ -21,8 +22,10 @@ from neuralrouting.config import Config, resolved_providers
 from neuralrouting.engine import compile_rules, version
 from neuralrouting.errors import ConfigError
 from neuralrouting.providers.local import LocalSupervisor, find_model
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import open_database
-from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.plans import PlanRows
 
 DEFAULT_ACCOUNT = "default"
 LOCAL_START_S = 20.0
@@ -101,16 +104,29 @@ def _granian(config: Config) -> MPServer:
 
 
 async def _first_key(config: Config) -> str | None:
-    """Bring the database up to date; in an empty one, make an account and a key and return the key."""
+    """Bring the database up to date; in one without keys, make an account and its owner's key and return the key.
+
+    Raises ConfigError where there is no plan `billing.default_plan`.
+    """
     database = await open_database(config.database_url, Path(config.data_dir))
     try:
+        await _check_plan(PlanRows(database), config.billing.default_plan)
         rows, now_ms = KeyRows(database), time.time_ns() // 1_000_000
         if await rows.all(None):
             return None
-        await rows.ensure_account(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms)
-        return (await create_key(rows, DEFAULT_ACCOUNT, "first key", live=True, now_ms=now_ms)).key
+        await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms, config.billing.default_plan)
+        owner = KeyOptions(role="owner")
+        return (await create_key(rows, DEFAULT_ACCOUNT, "first key", live=True, now_ms=now_ms, options=owner)).key
     finally:
         await database.close()
+
+
+async def _check_plan(rows: PlanRows, plan_id: str) -> None:
+    plans = {plan.id for plan in await rows.all()}
+    if plan_id not in plans:
+        near = get_close_matches(plan_id, plans, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `neuralrouting plans list`"
+        raise ConfigError(f"billing.default_plan: there is no plan {plan_id!r}; {hint}", param="billing.default_plan")
 
 
 def _greet(config: Config, catalog: Catalog, first_key: str | None) -> None:

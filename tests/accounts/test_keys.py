@@ -5,8 +5,9 @@ import hashlib
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -17,10 +18,12 @@ from neuralrouting.accounts import keys
 from neuralrouting.accounts.keys import KeyRing, MintedKey, create_key, mint, parse
 from neuralrouting.errors import AuthenticationError, Unavailable
 from neuralrouting.exchange import Caller
-from neuralrouting.storage.database import Database, Row, open_database
-from neuralrouting.storage.keys import KeyRow, KeyRows
+from neuralrouting.storage.accounts import AccountRows
+from neuralrouting.storage.database import Database, Row, RowError, Script, open_database
+from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
 from postgres_server import PostgresServer
 
+_Result = TypeVar("_Result")
 SHAPE = re.compile(r"nr_(live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}_[0-9a-f]{8}")
 
 
@@ -42,6 +45,9 @@ class CountedDatabase:
             raise Unavailable("away")
         return await self._database.fetch(sql, *args)
 
+    async def transact(self, script: Callable[[], Script[_Result]]) -> _Result:
+        return await self._database.transact(script)
+
     async def write(self, batches: object) -> None:
         raise NotImplementedError
 
@@ -50,7 +56,9 @@ class CountedDatabase:
 
 
 @pytest.fixture
-def counted(database: Database) -> CountedDatabase:
+async def counted(database: Database) -> CountedDatabase:
+    for account_id in ("acme", "other"):
+        await AccountRows(database).ensure(account_id, account_id, 1)
     return CountedDatabase(database)
 
 
@@ -69,8 +77,10 @@ async def ring(rows: KeyRows) -> AsyncIterator[KeyRing]:
     await opened.close()
 
 
-async def _create(rows: KeyRows, account_id: str = "acme", *, live: bool = True) -> MintedKey:
-    return await create_key(rows, account_id, "laptop", live=live, now_ms=int(time.time() * 1000))
+async def _create(
+    rows: KeyRows, account_id: str = "acme", *, live: bool = True, options: KeyOptions = keys.NO_OPTIONS
+) -> MintedKey:
+    return await create_key(rows, account_id, "laptop", live=live, now_ms=int(time.time() * 1000), options=options)
 
 
 def _with_checksum(head: str) -> str:
@@ -232,6 +242,34 @@ async def test_a_revocation_reaches_another_worker_within_two_seconds(
     assert ring.caller(kept.key)
     await ring.close()
     await elsewhere.close()
+
+
+@pytest.mark.anyio
+async def test_changed_options_reach_another_worker_within_two_seconds(
+    rows: KeyRows, database_place: tuple[str | None, Path]
+):
+    minted = await _create(rows, options=KeyOptions(parallel=9))
+    elsewhere = await open_database(*database_place)
+    ring = KeyRing(KeyRows(elsewhere))
+    await ring.start()
+    assert ring.caller(minted.key) == Caller("acme", minted.id, live=True, parallel=9)
+    wanted = KeyOptions("off", "owner", "search", 10, 2_000, 3)
+    assert await rows.change(minted.id, lambda _: wanted, int(time.time() * 1000))
+    changed = Caller("acme", minted.id, True, "off", "owner", "search", 10, 2_000, 3)  # noqa: FBT003
+    with anyio.fail_after(2):
+        while True:
+            if ring.caller(minted.key) == changed:
+                break
+            await asyncio.sleep(0.02)
+    await ring.close()
+    await elsewhere.close()
+
+
+@pytest.mark.anyio
+async def test_a_key_of_an_account_that_is_not_there_is_not_made(rows: KeyRows):
+    with pytest.raises(RowError):
+        await _create(rows, "nobody")
+    assert await rows.all("nobody") == []
 
 
 @pytest.mark.anyio

@@ -14,8 +14,8 @@ from neuralrouting.accounts.shields import Shields, configured_rules
 from neuralrouting.config import ShieldConfig
 from neuralrouting.engine import Shield, compile_rules
 from neuralrouting.errors import ConfigError, Unavailable
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
-from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.rules import RuleRow, RuleRows
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ class Compiler:
 @pytest.fixture
 async def rows(database: Database) -> RuleRows:
     for account_id in ("acme", "other"):
-        await KeyRows(database).ensure_account(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1)
     return RuleRows(database)
 
 
@@ -210,7 +210,7 @@ class AwayRows(RuleRows):
 async def test_while_the_database_is_away_the_rules_stay(
     database: Database, compiler: Compiler, caplog: pytest.LogCaptureFixture
 ):
-    await KeyRows(database).ensure_account("acme", "acme", 1)
+    await AccountRows(database).ensure("acme", "acme", 1)
     rows = AwayRows(database)
     await put(rows, "acme", "mine")
     shields = Shields(rows, ShieldConfig(), poll_s=POLL_S, compiler=compiler)

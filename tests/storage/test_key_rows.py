@@ -1,20 +1,25 @@
 """Key rows: revoked once and for good, and every change can be followed."""
 
+import asyncio
+
 import msgspec
 import pytest
 
+from neuralrouting.errors import InvalidField
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, RowError
-from neuralrouting.storage.keys import KeyRow, KeyRows
+from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
 
 pytestmark = pytest.mark.anyio
 DIGEST = bytes(range(32))
+LIMITS = ("requests_per_minute", "tokens_per_minute", "parallel")
 
 
 @pytest.fixture
 async def rows(database: Database) -> KeyRows:
-    keys = KeyRows(database)
-    await keys.ensure_account("acme", "Acme", 1)
-    return keys
+    for account_id in ("acme", "other"):
+        await AccountRows(database).ensure(account_id, account_id, 1)
+    return KeyRows(database)
 
 
 def _key(key_id: str, created_ms: int = 1_000, *, account_id: str = "acme", live: bool = True) -> KeyRow:
@@ -28,7 +33,6 @@ async def test_a_key_comes_back_as_it_was_written(rows: KeyRows):
 
 
 async def test_keys_are_listed_by_account(rows: KeyRows):
-    await rows.ensure_account("other", "Other", 1)
     await rows.insert(_key("b", 2))
     await rows.insert(_key("a", 3))
     await rows.insert(_key("c", 1, account_id="other"))
@@ -69,23 +73,43 @@ async def test_an_id_is_used_once(rows: KeyRows):
         await rows.insert(_key("one"))
 
 
-async def test_an_account_keeps_its_name(rows: KeyRows, database: Database):
-    await rows.ensure_account("acme", "Another", 2)
-    assert await database.fetch("SELECT id, name, created_ms FROM accounts") == [("acme", "Acme", 1)]
-
-
-async def test_the_mode_of_the_shield_is_a_change_that_can_be_followed_and_taken_back(rows: KeyRows):
-    await rows.insert(msgspec.structs.replace(_key("one"), shield_mode="monitor"))
+async def test_options_are_changes_that_can_be_followed_and_taken_back(rows: KeyRows):
+    full = KeyOptions("monitor", "owner", "search", 100, 50_000, 4)
+    await rows.insert(msgspec.structs.replace(_key("one"), **msgspec.structs.asdict(full)))
     await rows.insert(_key("two"))
-    assert [row.shield_mode for row in await rows.all("acme")] == ["monitor", None]
-    assert await rows.set_shield_mode("two", "off", 2_000)
-    assert [(row.id, row.shield_mode) for row in await rows.changed_since(1_500)] == [("two", "off")]
-    assert await rows.set_shield_mode("two", None, 3_000)
-    assert [(row.id, row.shield_mode) for row in await rows.changed_since(2_500)] == [("two", None)]
+    assert [row.options for row in await rows.all("acme")] == [full, KeyOptions()]
+    assert await rows.change("two", lambda _: full, 2_000) == full
+    assert [(row.id, row.options) for row in await rows.changed_since(1_500)] == [("two", full)]
+    assert await rows.change("two", lambda _: KeyOptions(), 3_000) == KeyOptions()
+    assert [(row.id, row.options) for row in await rows.changed_since(2_500)] == [("two", KeyOptions())]
 
 
-async def test_an_unknown_or_revoked_key_has_no_mode_to_change(rows: KeyRows):
+async def test_two_changes_at_once_both_hold(rows: KeyRows):
+    await rows.insert(_key("one"))
+    replace = msgspec.structs.replace
+    await asyncio.gather(
+        *(rows.change("one", lambda had, name=name: replace(had, **{name: 7}), 2_000) for name in LIMITS)
+    )
+    assert (await rows.all("acme"))[0].options == KeyOptions(**dict.fromkeys(LIMITS, 7))
+
+
+async def test_an_unknown_or_revoked_key_has_no_options_to_change(rows: KeyRows):
     await rows.insert(_key("one"))
     await rows.revoke("one", 2_000)
-    assert not await rows.set_shield_mode("one", "off", 3_000)
-    assert not await rows.set_shield_mode("unknown", "off", 3_000)
+    assert await rows.change("one", lambda had: had, 3_000) is None
+    assert await rows.change("unknown", lambda had: had, 3_000) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("team", ""), ("team", "a\nb"), ("requests_per_minute", 0), ("tokens_per_minute", -1), ("parallel", 2**60)],
+)
+async def test_options_that_make_no_sense_are_refused(rows: KeyRows, name: str, value: object):
+    bad = KeyOptions(**{name: value})
+    with pytest.raises(InvalidField) as refused:
+        await rows.insert(msgspec.structs.replace(_key("one"), **msgspec.structs.asdict(bad)))
+    assert refused.value.param == name
+    await rows.insert(_key("two"))
+    with pytest.raises(InvalidField):
+        await rows.change("two", lambda _: bad, 2_000)
+    assert [row.options for row in await rows.all("acme")] == [KeyOptions()]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
-from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.rules import RuleRow, RuleRows
 
 pytestmark = pytest.mark.anyio
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def rows(database: Database) -> RuleRows:
     for account_id in ("acme", "other"):
-        await KeyRows(database).ensure_account(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1)
     return RuleRows(database)
 
 

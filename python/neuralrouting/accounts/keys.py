@@ -12,9 +12,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from neuralrouting.accounts.marks import Mark
 from neuralrouting.errors import AuthenticationError, Unavailable
-from neuralrouting.exchange import Caller, ShieldMode
-from neuralrouting.storage.keys import KeyRow, KeyRows
+from neuralrouting.exchange import Caller
+from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
 
 # nr_live_ + 12 characters of id + _ + 43 of secret + _ + 8 hex digits of CRC-32 over all before that last _
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -27,8 +28,6 @@ _SECRET_CHARS = 43
 
 POLL_S = 0.5
 """A revoked key stops working within this, plus the time of one query; the promise is 2 s."""
-OVERLAP_MS = 10_000
-"""Polls look back this far for this long after a change."""
 GRACE_S = 60.0
 """How long known keys work while the database is down."""
 MISS_S = 5.0
@@ -37,6 +36,7 @@ MISSES = 1_000
 AWAY_S = 1.0
 """After a failed question the database is left alone for this long."""
 
+NO_OPTIONS = KeyOptions()
 _NO_DIGEST = bytes(32)
 _log = logging.getLogger("neuralrouting.accounts")
 
@@ -81,12 +81,12 @@ def parse(key: str | bytes) -> tuple[bool, str, bytes] | None:
 
 
 async def create_key(
-    rows: KeyRows, account_id: str, name: str, *, live: bool, now_ms: int, shield_mode: ShieldMode | None = None
+    rows: KeyRows, account_id: str, name: str, *, live: bool, now_ms: int, options: KeyOptions = NO_OPTIONS
 ) -> MintedKey:
-    """Make a key and store its digest; the account is made with its id as name where it is missing."""
+    """Make a key of an account and store its digest. Raises RowError where there is no such account."""
     minted = mint(live=live)
-    await rows.ensure_account(account_id, account_id, now_ms)
-    row = KeyRow(minted.id, account_id, name, live, minted.secret_sha256, minted.last4, now_ms, shield_mode=shield_mode)
+    told = msgspec.structs.asdict(options)
+    row = KeyRow(minted.id, account_id, name, live, minted.secret_sha256, minted.last4, now_ms, **told)
     await rows.insert(row)
     return minted
 
@@ -111,8 +111,7 @@ class KeyRing:
         self._known: dict[str, _Known] = {}
         self._missed: dict[str, float] = {}
         self._asking = asyncio.Lock()
-        self._changed_ms = 0
-        self._changed_seen_s = 0.0
+        self._mark = Mark()
         self._fresh_s = 0.0
         self._away_until_s = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -190,13 +189,7 @@ class KeyRing:
     def _learn(self, rows: Iterable[KeyRow]) -> None:
         for row in rows:
             self._known[row.id] = _known(row)
-            if row.changed_ms > self._changed_ms:
-                self._changed_ms, self._changed_seen_s = row.changed_ms, time.monotonic()
-
-    def _since_ms(self, now_s: float) -> int:
-        """Look back for a while after a change, for one that is older by its time but was committed later."""
-        settled = now_s - self._changed_seen_s > OVERLAP_MS / 1000
-        return self._changed_ms if settled else self._changed_ms - OVERLAP_MS
+            self._mark.see(row.changed_ms, time.monotonic())
 
     async def _follow(self) -> None:
         answered = True
@@ -204,7 +197,7 @@ class KeyRing:
             await asyncio.sleep(self._poll_s)
             asked_s = time.monotonic()
             try:
-                self._learn(await self._rows.changed_since(self._since_ms(asked_s)))
+                self._learn(await self._rows.changed_since(self._mark.since_ms(asked_s)))
             except Unavailable as error:
                 if answered:
                     _log.warning("known keys work for %.0f s more: %s", self._grace_s, error.message)
@@ -219,7 +212,8 @@ class KeyRing:
 def _known(row: KeyRow) -> _Known:
     if row.revoked_ms is not None:
         return _Known(row.secret_sha256, None)
-    return _Known(row.secret_sha256, Caller(row.account_id, row.id, row.live, row.shield_mode))
+    caller = Caller(row.account_id, row.id, row.live, **msgspec.structs.asdict(row.options))
+    return _Known(row.secret_sha256, caller)
 
 
 def _away() -> Unavailable:

@@ -2,6 +2,7 @@
 
 from neuralrouting.catalog.build import build_catalog
 from neuralrouting.catalog.catalog import VIRTUAL_MODELS, Catalog
+from neuralrouting.catalog.credits import millicredits
 from neuralrouting.catalog.models import Capabilities, Deployment, Price, Tier
 from neuralrouting.catalog.prices import blended_picousd, cost_nanousd
 from neuralrouting.catalog.tiers import tier_of
@@ -16,5 +17,6 @@ __all__ = [
     "blended_picousd",
     "build_catalog",
     "cost_nanousd",
+    "millicredits",
     "tier_of",
 ]

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from neuralrouting.catalog.catalog import LOCAL, SIMULATED, VIRTUAL_MODELS, Catalog, names_of
+from neuralrouting.catalog.credits import credits_per_1k
 from neuralrouting.catalog.models import Capabilities, Deployment, Price, Tier
 from neuralrouting.catalog.prices import PriceList, declared_price
 from neuralrouting.catalog.seed import Row, seed_rows, with_overlays
@@ -32,7 +33,7 @@ def build_catalog(
     day = today or datetime.now(UTC).date()
     local_id = f"{LOCAL}/{local_model or _expected_local_name(config)}"
     rows = with_overlays((*seed_rows(), _local_row(config, local_id)), _allowed(config))
-    build = _Build(provider_rows(config), PriceList(day))
+    build = _Build(provider_rows(config), PriceList(day), config.billing.unpriced_credits_per_1k)
     known = tuple(build.deployment(row) for row in rows)
     retired = {row.id for row in rows if row.retired is not None and row.retired <= day}
     remote = set(providers) - {LOCAL, SIMULATED}
@@ -54,9 +55,10 @@ def build_catalog(
 class _Build:
     """Turns rows into deployments; collects what had to be assumed."""
 
-    def __init__(self, providers: Mapping[str, ProviderConfig], prices: PriceList) -> None:
+    def __init__(self, providers: Mapping[str, ProviderConfig], prices: PriceList, unpriced_rate: int) -> None:
         self._providers = providers
         self._prices = prices
+        self._unpriced_rate = unpriced_rate
         self.notices: list[str] = []
 
     def deployment(self, row: Row) -> Deployment:
@@ -89,7 +91,13 @@ class _Build:
             quality_source=row.quality_source,
             aliases=row.aliases,
             rename=tuple(row.rename.items()),
+            credits_per_1k=self._rate(row, price),
         )
+
+    def _rate(self, row: Row, price: Price | None) -> int:
+        if row.credits_per_1k is not None:
+            return row.credits_per_1k
+        return self._unpriced_rate if price is None else credits_per_1k(price)
 
     def why(self, row: Row, day: date) -> str:
         """Say what a deployment needs to be reached."""

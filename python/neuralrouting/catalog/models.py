@@ -39,7 +39,7 @@ class Deployment(msgspec.Struct, frozen=True):
 
     `price` None is "unpriced": it may serve, but costs and savings are then unknown, never zero.
     `quality` in 0..1 is measured where we have it (with `quality_source`), else None.
-    `rename`: request fields that this model knows under another name.
+    `rename`: request fields that this model knows under another name. `credits_per_1k`: credits for a thousand tokens.
     """
 
     id: str
@@ -56,3 +56,4 @@ class Deployment(msgspec.Struct, frozen=True):
     simulated: bool = False
     aliases: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
+    credits_per_1k: int = 1

@@ -29,6 +29,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aliases: tuple[str, ...] = ()
     input_usd_per_mtok: str | None = None
     output_usd_per_mtok: str | None = None
+    credits_per_1k: int | None = None
     rename: dict[str, str] = {}
 
     @property

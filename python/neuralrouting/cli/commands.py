@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neuralrouting.cli.accounts import accounts
+from neuralrouting.cli.budgets import budgets
 from neuralrouting.cli.classify import classify
+from neuralrouting.cli.credits import credits_
 from neuralrouting.cli.evaluate import evaluate
 from neuralrouting.cli.keys import keys
+from neuralrouting.cli.ledger import ledger
 from neuralrouting.cli.options import Commands, config_option, json_option, load
+from neuralrouting.cli.plans import plans
 from neuralrouting.cli.shield import shield
 from neuralrouting.cli.show import model_cells, model_facts, print_json, print_table
+from neuralrouting.cli.usage import audit, usage
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -38,9 +44,16 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(accounts)
+main.add_command(plans)
+main.add_command(budgets)
+main.add_command(credits_)
+main.add_command(ledger)
 main.add_command(shield)
 main.add_command(classify)
 main.add_command(evaluate)
+main.add_command(usage)
+main.add_command(audit)
 
 
 @main.command()

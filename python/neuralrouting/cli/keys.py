@@ -2,24 +2,42 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from neuralrouting.cli.options import Commands, ask_database, config_option, json_option, now_ms
-from neuralrouting.cli.show import key_facts, print_json, print_table
+from neuralrouting.cli.amounts import LIMIT, Given
+from neuralrouting.cli.options import Commands, ask_database, bundled, config_option, json_option, load, now_ms
+from neuralrouting.cli.show import key_facts, option_facts, print_json, print_table
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
 # ruff: noqa: D301, PLC0415
 
 if TYPE_CHECKING:
-    from neuralrouting.exchange import ShieldMode
+    from neuralrouting.accounts.keys import MintedKey
+    from neuralrouting.storage.database import Database
     from neuralrouting.storage.keys import KeyRows
 
 _Result = TypeVar("_Result")
-MODES: "dict[str, ShieldMode]" = {"off": "off", "monitor": "monitor", "block": "block"}
-_MODE = click.Choice(list(MODES))
+_options = bundled(
+    "told",
+    click.option(
+        "--shield",
+        "shield_mode",
+        type=click.Choice(["off", "monitor", "block", "default"]),
+        help="How the shield treats this key's requests; default: as configured.",
+    ),
+    click.option(
+        "--role",
+        type=click.Choice(["member", "owner", "operator"]),
+        help="member: asks models, reads figures; owner: also its account's budgets; operator: everything.",
+    ),
+    click.option("--team", metavar="NAME", help="Team that its spending counts for; none: no team."),
+    click.option("--requests-per-minute", type=LIMIT, help="Limit of this key, beside that of the plan."),
+    click.option("--tokens-per-minute", type=LIMIT, help="Limit of this key, beside that of the plan."),
+    click.option("--parallel", type=LIMIT, help="Requests of this key at one time, beside the plan's."),
+)
 
 
 @click.group(cls=Commands)
@@ -35,25 +53,30 @@ def keys() -> None:
 @click.option("--account", default="default", show_default=True, help="Account that the key belongs to.")
 @click.option("--name", default="", help="What the key is for; shown in the list.")
 @click.option("--test", is_flag=True, help="A test key: it only reaches simulated and local models.")
-@click.option("--shield", type=_MODE, help="How the shield treats this key [default: as configured].")
+@_options
 @config_option
 @json_option
-def create_key(
-    account: str, name: str, *, test: bool, shield: "ShieldMode | None", path: Path | None, as_json: bool
-) -> None:
-    """Make a key and print it, this once: only its digest is stored.
+def create_key(account: str, name: str, *, test: bool, told: dict[str, Any], path: Path | None, as_json: bool) -> None:
+    """Make a key and print it, this once: only its digest is stored. An account that is not there is made, too.
 
     \b
       export OPENAI_API_KEY=$(neuralrouting keys create --name laptop)
+      neuralrouting keys create --account acme --team search --requests-per-minute 100
     """
     from neuralrouting.accounts.keys import create_key as make
+    from neuralrouting.storage.accounts import AccountRows
+    from neuralrouting.storage.keys import KeyOptions, KeyRows
 
-    minted = _with_keys(
-        path, lambda rows: make(rows, account, name, live=not test, now_ms=now_ms(), shield_mode=shield)
-    )
+    plan_id, options = load(path).config.billing.default_plan, KeyOptions(**_changes(told))
+
+    async def ask(database: "Database") -> "MintedKey":
+        await AccountRows(database).ensure(account, account, now_ms(), plan_id)
+        return await make(KeyRows(database), account, name, live=not test, now_ms=now_ms(), options=options)
+
+    minted = ask_database(path, ask)
     if as_json:
         facts = {"key": minted.key, "id": minted.id, "account": account, "name": name, "live": not test}
-        print_json(facts | {"shield": shield or "default"})
+        print_json(facts | option_facts(options))
         return
     click.echo(minted.key)
     click.echo(f"id {minted.id}; this key is not shown again", err=True)
@@ -64,7 +87,7 @@ def create_key(
 @config_option
 @json_option
 def list_keys(account: str | None, path: Path | None, *, as_json: bool) -> None:
-    """List keys: id, account, name, kind, shield, last four characters, when made, when revoked.
+    """List keys: id, account, name, kind, shield, role, team, limits, last four characters, when made and revoked.
 
     \b
       neuralrouting keys list --account default --json
@@ -81,24 +104,30 @@ def list_keys(account: str | None, path: Path | None, *, as_json: bool) -> None:
 
 @keys.command("set")
 @click.argument("key_id", metavar="ID")
-@click.option(
-    "--shield", type=click.Choice([*MODES, "default"]), required=True, help="How the shield treats this key's requests."
-)
+@_options
 @config_option
 @json_option
-def set_key(key_id: str, shield: str, path: Path | None, *, as_json: bool) -> None:
+def set_key(key_id: str, *, told: dict[str, Any], path: Path | None, as_json: bool) -> None:
     """Change the key with this ID (see `keys list`); running gateways obey within two seconds.
 
     \b
       neuralrouting keys set 0aB3dE6fG9hJ --shield monitor
+      neuralrouting keys set 0aB3dE6fG9hJ --team search --tokens-per-minute 50000 --parallel none
     """
-    mode = MODES.get(shield)
-    if not _with_keys(path, lambda rows: rows.set_shield_mode(key_id, mode, now_ms())):
+    if not told:
+        raise click.UsageError("say what to change: see --help")
+    from msgspec.structs import replace
+
+    changes = _changes(told)
+    options = _with_keys(path, lambda rows: rows.change(key_id, lambda had: replace(had, **changes), now_ms()))
+    if options is None:
         raise click.ClickException(f"no key {key_id!r} that could be changed; see `neuralrouting keys list`")
+    facts = option_facts(options)
     if as_json:
-        print_json({"id": key_id, "shield": shield})
+        print_json({"id": key_id} | facts)
     else:
-        click.echo(f"{key_id}: shield {shield}")
+        shown = (f"{name} {'none' if value is None else value}" for name, value in facts.items())
+        click.echo(f"{key_id}: {', '.join(shown)}")
 
 
 @keys.command("revoke")
@@ -117,6 +146,16 @@ def revoke_key(key_id: str, path: Path | None, *, as_json: bool) -> None:
         print_json({"id": key_id, "revoked": True})
     else:
         click.echo(f"revoked {key_id}")
+
+
+def _changes(told: dict[str, Any]) -> dict[str, Any]:
+    """Turn the options that were given into fields of `KeyOptions`."""
+    changes = {name: value.value if isinstance(value, Given) else value for name, value in told.items()}
+    if changes.get("shield_mode") == "default":
+        changes["shield_mode"] = None
+    if changes.get("team") == "none":
+        changes["team"] = None
+    return changes
 
 
 def _with_keys(path: Path | None, ask: Callable[["KeyRows"], Awaitable[_Result]]) -> _Result:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -26,6 +27,29 @@ config_option = click.option(
     help="Configuration file; else $NEURALROUTING_CONFIG, else ./neuralrouting.yaml.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+account_option = click.option("--account", default="default", show_default=True, help="Account that it is about.")
+_Command = Callable[..., None]
+
+
+def bundled(into: str, *options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Add options to a command that takes them together: as one mapping of those that were given, named `into`."""
+
+    def add(command: _Command) -> _Command:
+        bare: _Command = lambda: None  # noqa: E731  click notes its parameters on whatever it decorates
+        for option in reversed(options):
+            option(bare)
+        names = [parameter.name for parameter in getattr(bare, "__click_params__", [])]
+
+        @wraps(command)
+        def run(**values: Any) -> None:  # noqa: ANN401  what options hold
+            told = {name: values.pop(name) for name in names}
+            command(**values, **{into: {name: value for name, value in told.items() if value is not None}})
+
+        for option in reversed(options):
+            option(run)
+        return run
+
+    return add
 
 
 class Commands(click.Group):

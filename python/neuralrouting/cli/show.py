@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neuralrouting.cli.amounts import decimal_text
+
 if TYPE_CHECKING:
     from neuralrouting.catalog import Catalog, Deployment
     from neuralrouting.engine import Classification, Verdict
     from neuralrouting.exchange import Task
-    from neuralrouting.storage.keys import KeyRow
+    from neuralrouting.storage.keys import KeyOptions, KeyRow
 
 
 def key_facts(row: "KeyRow") -> dict[str, Any]:
@@ -20,10 +22,22 @@ def key_facts(row: "KeyRow") -> dict[str, Any]:
         "account": row.account_id,
         "name": row.name,
         "kind": "live" if row.live else "test",
-        "shield": row.shield_mode or "default",
+        **option_facts(row.options),
         "last4": row.last4,
-        "created": _day(row.created_ms),
-        "revoked": _day(row.revoked_ms) if row.revoked_ms is not None else None,
+        "created": time_text(row.created_ms),
+        "revoked": time_text(row.revoked_ms) if row.revoked_ms is not None else None,
+    }
+
+
+def option_facts(options: "KeyOptions") -> dict[str, Any]:
+    """Return what can be changed of a key; None is none."""
+    return {
+        "shield": options.shield_mode or "default",
+        "role": options.role,
+        "team": options.team,
+        "requests_per_minute": options.requests_per_minute,
+        "tokens_per_minute": options.tokens_per_minute,
+        "parallel": options.parallel,
     }
 
 
@@ -37,8 +51,8 @@ def model_facts(d: "Deployment", catalog: "Catalog") -> dict[str, Any]:
         "provider": d.provider,
         "tier": d.tier,
         "context_tokens": d.context_tokens,
-        "input_usd_per_mtok": _usd(d.price.input_picousd) if d.price else None,
-        "output_usd_per_mtok": _usd(d.price.output_picousd) if d.price else None,
+        "input_usd_per_mtok": decimal_text(d.price.input_picousd, 6) if d.price else None,
+        "output_usd_per_mtok": decimal_text(d.price.output_picousd, 6) if d.price else None,
         "price_version": d.price.version if d.price else None,
         "capabilities": can,
         "quality": d.quality,
@@ -113,12 +127,13 @@ def _rate(row: dict[str, Any], kind: str) -> str:
     return f"{100 * row[kind]:.2f} ({100 * low:.2f}-{100 * high:.2f})"
 
 
-def _usd(picousd: int) -> str:
-    whole, rest = divmod(picousd, 1_000_000)
-    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+def limit_text(limit: int | None) -> str:
+    """Write a limit; None is none."""
+    return "none" if limit is None else str(limit)
 
 
-def _day(unix_ms: int) -> str:
+def time_text(unix_ms: int) -> str:
+    """Write a Unix time in milliseconds as UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_ms // 1000))
 
 

@@ -10,6 +10,7 @@ from neuralrouting.config.providers import (
 )
 from neuralrouting.config.secret import Secret
 from neuralrouting.config.settings import (
+    BillingConfig,
     CacheConfig,
     Config,
     LocalConfig,
@@ -24,6 +25,7 @@ from neuralrouting.config.settings import (
 
 __all__ = [
     "BUILT_IN_PROVIDERS",
+    "BillingConfig",
     "CacheConfig",
     "Config",
     "Loaded",

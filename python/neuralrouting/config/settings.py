@@ -27,6 +27,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Count = 16 * 1024 * 1024
     body_timeout_s: Seconds = 10.0
     max_in_flight: Count = 256
+    idempotency_hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
 
 
 class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,8 +62,22 @@ class ShieldConfig(Struct, frozen=True, forbid_unknown_fields=True):
     on_error: Literal["closed", "open"] = "closed"
 
 
+class BillingConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Credits and what is kept of them. `default_plan` is the plan of accounts that are made without one.
+
+    `unpriced_credits_per_1k`: the rate of a model that has neither a price nor a rate of its own; never free.
+    """
+
+    default_plan: Name = "unlimited"
+    unpriced_credits_per_1k: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    nightly_check: bool = True
+
+
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Deadlines and bounds of one call to a provider, in seconds and bytes."""
+    """Deadlines and bounds of one call to a provider, in seconds and bytes.
+
+    `on_disconnect`: what becomes of a call whose client left; what was produced until its end is billed.
+    """
 
     connect_timeout_s: Seconds = 5.0
     total_timeout_s: Seconds = 120.0
@@ -70,6 +85,7 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     first_token_timeout_s: Seconds = 60.0
     idle_timeout_s: Seconds = 30.0
     max_answer_bytes: Count = 32 * 1024 * 1024
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
 
 
 class LocalConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,6 +145,7 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     json_schema: bool | None = None
     input_usd_per_mtok: Usd | None = None
     output_usd_per_mtok: Usd | None = None
+    credits_per_1k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     aliases: tuple[Name, ...] = ()
 
 
@@ -143,6 +160,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheConfig = CacheConfig()
     routing: RoutingConfig = RoutingConfig()
     shield: ShieldConfig = ShieldConfig()
+    billing: BillingConfig = BillingConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     local: LocalConfig = LocalConfig()
     simulated: SimulatedConfig = SimulatedConfig()

@@ -17,6 +17,7 @@ import httpx
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.config import Config
 from neuralrouting.errors import ConfigError, Unavailable
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.keys import KeyRows
 
@@ -119,7 +120,9 @@ def _new_home(home: Path) -> Path:
 async def _make_key(home: Path) -> str:
     database = await open_database(None, home)
     try:
-        minted = await create_key(KeyRows(database), "demo", "demo", live=True, now_ms=time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        await AccountRows(database).ensure("demo", "demo", now_ms)
+        minted = await create_key(KeyRows(database), "demo", "demo", live=True, now_ms=now_ms)
     finally:
         await database.close()
     return minted.key

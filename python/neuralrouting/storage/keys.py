@@ -1,9 +1,27 @@
-"""Rows of accounts and API keys. A key's secret is never here, only the SHA-256 of the whole key."""
+"""Rows of API keys. A key's secret is never here, only the SHA-256 of the whole key."""
+
+from collections.abc import Callable
 
 import msgspec
 
-from neuralrouting.exchange import ShieldMode
-from neuralrouting.storage.database import Database, Row
+from neuralrouting.exchange import Role, ShieldMode
+from neuralrouting.storage.bounds import check_figure, check_text
+from neuralrouting.storage.changes import next_change
+from neuralrouting.storage.database import Database, Row, Script, ask
+
+
+class KeyOptions(msgspec.Struct, frozen=True):
+    """What can be changed of a key, in the order of its columns.
+
+    `shield_mode` None: as configured. Limits hold for this key alone, None is none.
+    """
+
+    shield_mode: ShieldMode | None = None
+    role: Role = "member"
+    team: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
 
 
 class KeyRow(msgspec.Struct, frozen=True, array_like=True):
@@ -23,42 +41,51 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True):
     revoked_ms: int | None = None
     changed_ms: int = 0
     shield_mode: ShieldMode | None = None
+    role: Role = "member"
+    team: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
+
+    @property
+    def options(self) -> KeyOptions:
+        """What can be changed of it."""
+        return KeyOptions(*(getattr(self, name) for name in _OPTIONS))
 
 
+_OPTIONS = KeyOptions.__struct_fields__
 _COLUMNS = ", ".join(KeyRow.__struct_fields__)
 _SELECT = f"SELECT {_COLUMNS} FROM api_keys"  # noqa: S608  names of our own columns
-# One more than every change so far, so that a clock that is behind cannot hide a change from `changed_since`.
-_CHANGED = """
-(SELECT CASE WHEN MAX(changed_ms) >= {now} THEN MAX(changed_ms) + 1 ELSE {now} END FROM api_keys)
-"""
 _INSERT = (
     f"INSERT INTO api_keys ({_COLUMNS}) "  # noqa: S608
-    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {_CHANGED.format(now='$7')}, $9)"
+    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {next_change('api_keys', '$7')}, $9, $10, $11, $12, $13, $14)"
 )
 _REVOKE = (
-    f"UPDATE api_keys SET revoked_ms = $2, changed_ms = {_CHANGED.format(now='$2')} "  # noqa: S608
+    f"UPDATE api_keys SET revoked_ms = $2, changed_ms = {next_change('api_keys', '$2')} "  # noqa: S608
     "WHERE id = $1 AND revoked_ms IS NULL"
 )
-_SET_SHIELD_MODE = (
-    f"UPDATE api_keys SET shield_mode = $3, changed_ms = {_CHANGED.format(now='$2')} "  # noqa: S608
-    "WHERE id = $1 AND revoked_ms IS NULL"
+# Locks the row on PostgreSQL, so that two changes at once are made one after the other.
+_HOLD = (
+    "UPDATE api_keys SET changed_ms = changed_ms WHERE id = $1 AND revoked_ms IS NULL "  # noqa: S608
+    f"RETURNING {', '.join(_OPTIONS)}"
 )
-_ENSURE_ACCOUNT = "INSERT INTO accounts (id, name, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_CHANGE = (
+    f"UPDATE api_keys SET {', '.join(f'{name} = ${place}' for place, name in enumerate(_OPTIONS, 3))}, "  # noqa: S608
+    f"changed_ms = {next_change('api_keys', '$2')} WHERE id = $1"
+)
 
 
 class KeyRows:
-    """Reads and writes accounts and keys."""
+    """Reads and writes keys."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ensure_account(self, account_id: str, name: str, now_ms: int) -> None:
-        """Make the account unless it is there; its name stays as it is."""
-        await self._database.execute(_ENSURE_ACCOUNT, account_id, name, now_ms)
-
     async def insert(self, row: KeyRow) -> None:
-        """Add a key. Raises RowError when its account does not exist or its id is taken."""
-        await self._database.execute(_INSERT, *msgspec.structs.astuple(row)[:8], row.shield_mode)
+        """Add a key. Raises RowError when its account does not exist or its id is taken, InvalidField for options."""
+        check_options(row.options)
+        values = msgspec.structs.astuple(row)
+        await self._database.execute(_INSERT, *values[:8], *values[9:])
 
     async def find(self, key_id: str) -> KeyRow | None:
         """Return one key, revoked or not."""
@@ -77,14 +104,36 @@ class KeyRows:
         """Revoke a key for good; False when it is unknown or revoked already."""
         return await self._database.execute(_REVOKE, key_id, now_ms) == 1
 
-    async def set_shield_mode(self, key_id: str, mode: ShieldMode | None, now_ms: int) -> bool:
-        """Have the shield treat this key's requests so, None as configured; False when it is unknown or revoked."""
-        return await self._database.execute(_SET_SHIELD_MODE, key_id, now_ms, mode) == 1
+    async def change(self, key_id: str, edit: Callable[[KeyOptions], KeyOptions], now_ms: int) -> KeyOptions | None:
+        """Replace a key's options by what `edit` makes of them and return those; None when it is unknown or revoked.
+
+        Raises InvalidField for options that cannot be.
+        """
+
+        def script() -> Script[KeyOptions | None]:
+            found = yield ask(_HOLD, key_id)
+            if not found:
+                return None
+            options = edit(KeyOptions(*found[0]))
+            check_options(options)
+            yield ask(_CHANGE, key_id, now_ms, *msgspec.structs.astuple(options))
+            return options
+
+        return await self._database.transact(script)
 
     async def changed_since(self, changed_ms: int) -> list[KeyRow]:
         """Return the keys whose `changed_ms` is at least this, in the order of their change."""
         rows = await self._database.fetch(f"{_SELECT} WHERE changed_ms >= $1 ORDER BY changed_ms", changed_ms)
         return [_row(row) for row in rows]
+
+
+def check_options(options: KeyOptions) -> None:
+    """Raise InvalidField, which names the field, where a key cannot be like that."""
+    if options.team is not None:
+        check_text(options.team, "team")
+    check_figure(options.requests_per_minute, "requests_per_minute")
+    check_figure(options.tokens_per_minute, "tokens_per_minute")
+    check_figure(options.parallel, "parallel")
 
 
 def _row(row: Row) -> KeyRow:

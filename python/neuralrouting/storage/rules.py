@@ -2,20 +2,14 @@
 
 import msgspec
 
+from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database
 
-# One more than every change so far, so that a clock that is behind cannot hide a change from `changed_since`.
-_SET = """
+_SET = f"""
 INSERT INTO shield_rules (account_id, toml, changed_ms)
-SELECT id, CAST($2 AS TEXT), (
-    SELECT CASE
-        WHEN MAX(changed_ms) >= CAST($3 AS BIGINT) THEN MAX(changed_ms) + 1
-        ELSE CAST($3 AS BIGINT)
-    END FROM shield_rules
-)
-FROM accounts WHERE id = $1
+SELECT id, CAST($2 AS TEXT), {next_change("shield_rules", "$3")} FROM accounts WHERE id = $1
 ON CONFLICT (account_id) DO UPDATE SET toml = excluded.toml, changed_ms = excluded.changed_ms
-"""
+"""  # noqa: S608  our own SQL
 _CHANGED = "SELECT account_id, toml, changed_ms FROM shield_rules WHERE changed_ms >= $1 ORDER BY changed_ms"
 
 
