@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+from counting_house import UNLIMITED, opened_house
+from neuralrouting.accounts.admission import Admission
 from neuralrouting.accounts.shields import Shields
 from neuralrouting.catalog import build_catalog
 from neuralrouting.config import Config, ShieldConfig
 from neuralrouting.engine import Engine, Inspection
 from neuralrouting.errors import MalformedBody
 from neuralrouting.exchange import Arrival, Caller, Hints
-from neuralrouting.pipeline import Pipeline
+from neuralrouting.pipeline import Accounts, Pipeline
 from neuralrouting.providers.dispatcher import Dispatcher
 from neuralrouting.providers.speeds import Speeds
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.recorder import Recorder
 from neuralrouting.storage.rules import RuleRows
@@ -53,8 +57,9 @@ Build = Callable[[object, str], Awaitable[Pipeline]]
 
 
 @pytest.fixture
-async def build(database: Database, writer: Writer) -> AsyncIterator[Build]:
+async def build(database: Database, writer: Writer, tmp_path: Path) -> AsyncIterator[Build]:
     opened: list[Shields] = []
+    await AccountRows(database).ensure("acme", "acme", 1)
 
     async def pipeline(engine: object, on_error: str) -> Pipeline:
         config = Config(shield=ShieldConfig(on_error=on_error))
@@ -63,16 +68,21 @@ async def build(database: Database, writer: Writer) -> AsyncIterator[Build]:
         opened.append(shields)
         dispatcher = Dispatcher({}, Speeds(), config.upstream, 1)
         catalog = build_catalog(config, ["simulated"], None)
-        return Pipeline(config, engine, catalog, dispatcher, shields, Recorder(writer))
+        price = catalog.baseline.price
+        assert price is not None
+        admission = Admission(house.bank, house.directory, price, 1)
+        accounts = Accounts(shields, house.directory, admission, house.bank)
+        return Pipeline(config, engine, catalog, dispatcher, accounts, Recorder(writer))
 
-    yield pipeline
-    for shields in opened:
-        await shields.close()
+    async with opened_house(database, tmp_path) as house:
+        yield pipeline
+        for shields in opened:
+            await shields.close()
 
 
 def arrival(mode: str | None = None) -> Arrival:
     caller = Caller("acme", "AbCdEfGhIjKl", live=True, shield_mode=mode)
-    return Arrival("req_1", caller, Hints("/v1/dispatch"), time.perf_counter_ns(), 1)
+    return Arrival("req_1", caller, UNLIMITED, Hints("/v1/dispatch"), time.perf_counter_ns(), 1)
 
 
 async def test_closed_a_panic_fails_the_request(build: Build, writer: Writer, database: Database):

@@ -10,10 +10,18 @@ NeuralRoutingError
 │   ├── UnknownModel           404   model_not_found
 │   ├── NoCapableModel         400   no model here can serve such a request
 │   ├── ShieldBlocked          403   shield_blocked: the prompt looks like an attack
+│   ├── IdempotencyMismatch    422   idempotency_mismatch: the key came with another body before
+│   ├── IdempotencyInFlight    409   idempotency_in_flight: its first answer is still being made
+│   ├── AlreadyExists          409   already_exists, in_use, reference_used: what is there stands in the way
 │   ├── NotFound               404
 │   └── MethodNotAllowed       405
 ├── AuthenticationError        401   invalid_api_key
-├── PermissionDenied           403
+├── PermissionDenied           403   permission_denied: the key's role does not allow it
+│   └── PlanRequired           403   plan_required: the account's plan does not allow it
+├── PaymentRequired            402
+│   ├── InsufficientCredits    402   insufficient_credits
+│   └── BudgetExceeded         402   budget_exceeded
+├── RateLimited                429   rate_limited: requests, tokens or parallel requests of the plan or key
 ├── Unavailable                503   the gateway itself cannot serve just now
 └── UpstreamError              502   a provider failed; `failover` says whether another may be tried
     ├── UpstreamUnreachable    502
@@ -23,8 +31,8 @@ NeuralRoutingError
     ├── UpstreamAuth           502   provider_auth: our key is bad, which is no fault of the client
     ├── UpstreamRateLimited    429
     ├── UpstreamOverloaded     503
-    ├── UpstreamRefused        400   content_filter: another model is not asked to get round a refusal
     └── UpstreamRejected       4xx   the provider found the request wrong
+        └── UpstreamRefused    400   content_filter: another model is not asked to get round a refusal
 """
 
 from typing import Any, ClassVar
@@ -36,6 +44,8 @@ class NeuralRoutingError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: str | None = None
+    should_retry: bool | None = None
+    """What the official clients are told about trying again, where their own rule would be wrong."""
 
     def __init__(
         self,
@@ -118,6 +128,7 @@ class ShieldBlocked(RequestError):
 
     status = 403
     code = "shield_blocked"
+    should_retry = False
     summary: ClassVar[str] = "Request blocked by NeuralRouting Security Shield"
 
     def __init__(self, category: str, risk_score: float, rules: tuple[str, ...], *, param: str | None = None) -> None:
@@ -139,6 +150,27 @@ class ShieldBlocked(RequestError):
     def plain(self) -> dict[str, Any]:
         """The body of the native endpoints."""
         return {"error": self.summary, "category": self.category, "risk_score": self.risk_score}
+
+
+class IdempotencyMismatch(RequestError):
+    """The Idempotency-Key was used with another body."""
+
+    status = 422
+    code = "idempotency_mismatch"
+
+
+class IdempotencyInFlight(RequestError):
+    """The first request with this Idempotency-Key is still being answered."""
+
+    status = 409
+    code = "idempotency_in_flight"
+
+
+class AlreadyExists(RequestError):
+    """What is to be made is there already, or what is to be removed is in use."""
+
+    status = 409
+    code = "already_exists"
 
 
 class NotFound(RequestError):
@@ -172,6 +204,59 @@ class PermissionDenied(NeuralRoutingError):
     code = "permission_denied"
 
 
+class PlanRequired(PermissionDenied):
+    """The account's plan does not include this; the message says which plans do."""
+
+    code = "plan_required"
+
+
+class PaymentRequired(NeuralRoutingError):
+    """There is not enough left to pay for the request at its largest.
+
+    `facts` go into the envelope beside its four keys. With `retry_after_s`, what other requests hold may free enough;
+    without, trying again cannot help.
+    """
+
+    status = 402
+    type = "insufficient_quota"
+
+    def __init__(self, message: str, facts: dict[str, Any], *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.facts = facts
+        self.should_retry = retry_after_s is not None
+
+    def envelope(self) -> dict[str, dict[str, Any]]:
+        """OpenAI's error body with what is missing beside its four keys."""
+        return {"error": {**super().envelope()["error"], **self.facts}}
+
+
+class InsufficientCredits(PaymentRequired):
+    """The account's credits do not cover the request."""
+
+    code = "insufficient_credits"
+
+
+class BudgetExceeded(PaymentRequired):
+    """A budget that blocks does not cover the request."""
+
+    code = "budget_exceeded"
+
+
+class RateLimited(NeuralRoutingError):
+    """More than the plan or the key allows. `headers` tell the limit that refused, as `x-ratelimit-*`."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limited"
+
+    def __init__(
+        self, message: str, headers: tuple[tuple[str, str], ...] = (), *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.headers = headers
+        self.should_retry = None if retry_after_s is not None else False
+
+
 class Unavailable(NeuralRoutingError):
     """The gateway itself cannot serve just now."""
 
@@ -183,8 +268,7 @@ class UpstreamError(NeuralRoutingError):
     """A provider failed.
 
     `failover`: may the next capable model be tried? `retry`: may the same one, when there is no other?
-    `cooldown_s`: how long to prefer others afterwards.
-    `provider_status`: the status the provider answered with, where it answered at all.
+    `cooldown_s`: how long to prefer others afterwards. `provider_status`: what the provider answered with, if it did.
     """
 
     status = 502
@@ -249,17 +333,6 @@ class UpstreamOverloaded(UpstreamError):
     code = "upstream_overloaded"
 
 
-class UpstreamRefused(UpstreamError):
-    """The provider's own content policy refused the prompt."""
-
-    status = 400
-    type = "invalid_request_error"
-    code = "content_filter"
-    failover = False
-    retry = False
-    cooldown_s = 0.0
-
-
 class UpstreamRejected(UpstreamError):
     """The provider found the request wrong (400, 404, 413, 415, 422): our catalog or the client's parameters."""
 
@@ -269,3 +342,9 @@ class UpstreamRejected(UpstreamError):
     failover = False
     retry = False
     cooldown_s = 0.0
+
+
+class UpstreamRefused(UpstreamRejected):
+    """The provider's own content policy refused the prompt."""
+
+    code = "content_filter"

@@ -1,7 +1,7 @@
 """Every value that flows through one request, in the order in which it becomes known."""
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -25,6 +25,11 @@ Chunk = JsonObject | PlainChunk
 Mode = Literal["auto", "cost", "quality", "speed"]
 CacheOutcome = Literal["exact", "miss", "bypass"]
 ShieldMode = Literal["off", "monitor", "block"]
+Role = Literal["member", "owner", "operator"]
+"""What a key may do: `member` asks models and reads its account's figures, `owner` also sets its account's budgets,
+`operator` runs this gateway: every account, key, plan and credit."""
+HoldState = Literal["none", "settled", "voided", "expired"]
+"""How a request's hold on credits ended; `none`: there was nothing to pay, `expired`: its worker died."""
 ShieldAction = Literal["block", "flag", "monitor", "unscanned"]
 """What became of a request that the shield found something in: `monitor` would have been blocked, `unscanned` was let
 through because the shield itself failed."""
@@ -33,13 +38,19 @@ through because the shield itself failed."""
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: made from an API key, before the body is read.
 
-    `live` is false for `nr_test_` keys, which only reach simulated and local models. `shield_mode` None: as configured.
+    `live` is false for `nr_test_` keys, which only reach simulated and local models and pay nothing. `shield_mode`
+    None: as configured. Limits are of the key alone, None is none; those of its account come with the account's plan.
     """
 
     account_id: str
     key_id: str
     live: bool
     shield_mode: ShieldMode | None = None
+    role: Role = "member"
+    team: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
 
 
 class Hints(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +98,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. `prompt_tokens` includes cached ones, `completion_tokens` reasoning ones.
 
-    `source`: `provider` as told, `estimated` where it told none, `capped` where what it told is absurd.
+    `source`: `provider` as told, `estimated` where it told none, `capped` where what it told cannot be: a figure that
+    is none was counted by us, one beyond what was held is cut or charged as what was held.
     """
 
     prompt_tokens: int
@@ -99,7 +111,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One call of one provider, as recorded in the request's row. `outcome` is `ok` or an error code."""
+    """One call of one provider, as recorded in the request's row. `outcome` is `ok` or an error code.
+
+    `cost_nanousd` is what the provider takes for it: of a failed call that the provider may have begun to answer, its
+    prompt's price; None where the model has no price.
+    """
 
     deployment: str
     provider: str
@@ -107,6 +123,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     latency_us: int
     ttft_us: int | None = None
     provider_status: int | None = None
+    cost_nanousd: int | None = None
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False):
@@ -114,6 +131,7 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
 
     `saved_nanousd` is the baseline minus the cost: negative when the answer cost more than the baseline would have.
     `savings_percentage` is its share of the baseline, two decimals; None where there is nothing to compare with.
+    `provider_cache_nanousd` is what the provider's own prompt cache took off the cost.
     """
 
     cost_nanousd: int | None
@@ -121,16 +139,70 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
     saved_nanousd: int | None
     savings_percentage: float | None
     price_version: str
+    provider_cache_nanousd: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """What an account may do: data, in the order of its columns.
+
+    `monthly_mc` are the millicredits of a month, None: credits are not counted. Limits: None is none. `force_model`:
+    whether X-Force-Model is obeyed.
+    """
+
+    id: str
+    name: str
+    price_cents: int
+    monthly_mc: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    parallel: int | None
+    modes: tuple[Mode, ...]
+    force_model: bool
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One request at the door. `started_ns` is on the monotonic clock, `created_ms` is Unix time."""
+    """One request at the door: who asks, and under which plan.
+
+    `started_ns` is on the monotonic clock, `created_ms` is Unix time.
+    """
 
     request_id: str
     caller: Caller
+    plan: Plan
     hints: Hints
     started_ns: int
     created_ms: int
+
+
+BudgetScope = Literal["account", "key", "user", "feature", "team", "model"]
+BudgetPeriod = Literal["hour", "day", "week", "month", "total"]
+BudgetAction = Literal["warn", "block", "downgrade"]
+
+
+class Budget(msgspec.Struct, frozen=True, gc=False):
+    """A bound on what may be spent, in the order of its columns.
+
+    `subject` is '' for the scope `account`, '*' for each value of the scope on its own, else the one value (a
+    deployment's id or model for `model`). Periods begin in UTC, weeks on Monday. `warn_percent` of the limit are told.
+    """
+
+    id: str
+    account_id: str
+    name: str
+    scope: BudgetScope
+    subject: str
+    period: BudgetPeriod
+    limit_nanousd: int
+    action: BudgetAction
+    warn_percent: int = 80
+
+
+class BudgetNote(msgspec.Struct, frozen=True, gc=False):
+    """A budget that is worth a word: `percent` of it are spent; `spent` when a request was downgraded for it."""
+
+    budget_id: str
+    percent: int
+    spent: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
@@ -156,12 +228,23 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     facts: Facts
     finding: Finding | None = None
     task: Task | None = None
+    budgets: tuple[BudgetNote, ...] = ()
+
+
+class Batches(Protocol):
+    """What is still to come of an answer. Whoever has it must close it: that ends the request, read or not."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Chunk]]: ...
+    def __anext__(self) -> Awaitable[Sequence[Chunk]]: ...
+    def aclose(self) -> Awaitable[None]:
+        """End the request where it stands; does nothing when it has ended."""
+        ...
 
 
 class AnswerStream:
     """An answer that is still coming; `facts` is there after the last batch, the rest at once."""
 
-    __slots__ = ("batches", "cache", "deployment", "facts", "finding", "overhead_us", "task")
+    __slots__ = ("batches", "budgets", "cache", "deployment", "facts", "finding", "overhead_us", "task")
 
     def __init__(
         self,
@@ -176,15 +259,17 @@ class AnswerStream:
         self.finding = finding
         self.task = task
         self.overhead_us = overhead_us
+        self.budgets: tuple[BudgetNote, ...] = ()
         self.facts: Facts | None = None
-        self.batches: AsyncGenerator[Sequence[Chunk], None]
+        self.batches: Batches
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """A finished request, whatever became of it: what the recorder writes down.
 
-    `facts` is None when it failed; `cost_nanousd` is then what is known of its cost without them. `task` and `route`
-    are None when no model was to be asked.
+    `facts` is None when it failed: then it costs its account nothing. `task` and `route` are None when no model was to
+    be asked. `held_mc` and `charged_mc` are millicredits, `house_nanousd` is what its failed attempts cost, which its
+    account does not pay.
     """
 
     arrival: Arrival
@@ -201,9 +286,12 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     error_code: str | None
     latency_us: int
     ttft_us: int | None = None
-    cost_nanousd: int | None = None
     request_body: bytes | None = None
     response_body: bytes | None = None
+    hold_state: HoldState = "none"
+    held_mc: int = 0
+    charged_mc: int = 0
+    house_nanousd: int = 0
 
 
 class SecurityEvent(msgspec.Struct, frozen=True, gc=False):

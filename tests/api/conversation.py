@@ -124,8 +124,9 @@ async def _row(gateway: LiveGateway, request_id: str, within_s: float = 3.0) -> 
 
 
 def events_of(gateway: LiveGateway, response: httpx.Response, account_id: str = "default") -> list[SecurityEvent]:
-    """What the audit trail has on this response, once its request row is written."""
+    """What the audit trail has on this response; requests and events are written by two queues, a moment apart."""
     row_of(gateway, response)
+    time.sleep(0.3)
 
     async def read() -> list[SecurityEvent]:
         async with gateway.opened() as database:

@@ -61,7 +61,7 @@ def test_a_providers_failure_has_a_status_and_a_code_of_ours(
     message = envelope(response, status, code)
     assert "Bearer" not in message
     row = row_of(stage.gateway, response)
-    assert (row.status, row.error_code, row.cost_nanousd, row.stream) == (status, code, None, bool(fields))
+    assert (row.status, row.error_code, row.cost_nanousd, row.stream) == (status, code, 0, bool(fields))
     assert {attempt.outcome for attempt in attempts(row)} == {code}
 
 

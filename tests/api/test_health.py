@@ -54,7 +54,7 @@ def a_shield() -> dict[str, str]:
 
 
 def health(writer: Writer, ping: Callable[[], Awaitable[object]]) -> Health:
-    return Health(a_catalog(), writer, ping, a_shield)
+    return Health(a_catalog(), [writer], ping, a_shield)
 
 
 async def readiness(asked: Health) -> tuple[int, dict[str, bool]]:
@@ -84,7 +84,7 @@ async def test_each_part_that_is_not_ready_is_named(database: Database):
 
 @pytest.mark.anyio
 async def test_without_a_model_it_is_alive_and_not_ready(database: Database):
-    bare = Health(without_models(), Writer(database), lambda: database.fetch("SELECT 1"), a_shield)
+    bare = Health(without_models(), [Writer(database)], lambda: database.fetch("SELECT 1"), a_shield)
     status, checks = await readiness(bare)
     assert (status, checks["models"]) == (503, False)
     assert (await bare.alive(REQUEST)).status_code == 200

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from counting_house import UNLIMITED
 from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, Catalog, Deployment, Price, Tier
 from neuralrouting.exchange import Arrival, Caller, Hints, Route
 from neuralrouting.layers.routing import Ask, Router
@@ -49,7 +50,7 @@ def catalog_of(deployments: Iterable[Deployment], by_name_only: Iterable[Deploym
 
 def arrival(**hints: object) -> Arrival:
     told = msgspec.convert({"endpoint": "/v1/chat/completions", **hints}, Hints)
-    return Arrival("req_1", Caller("acme", "key", live=True), told, 0, NOW_S * 1000 + 500)
+    return Arrival("req_1", Caller("acme", "key", live=True), UNLIMITED, told, 0, NOW_S * 1000 + 500)
 
 
 SMALL = deployment("small", "economy", 0.1)

@@ -1,11 +1,12 @@
 """What an answer cost and saved: integers, and never a zero that is not one."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from models_made_up import deployment
 
-from neuralrouting.exchange import Usage
-from neuralrouting.layers.finops import bill, free
+from neuralrouting.exchange import Attempt, Usage
+from neuralrouting.layers.finops import bill, free, lost_call_nanousd
 
 BASELINE = deployment("baseline", "premium", 5.0)
 USAGE = Usage(800, 200)
@@ -59,3 +60,22 @@ def test_whatever_was_used_the_sums_are_whole_and_agree(usd: float | None, usage
         assert type(priced.cost_nanousd) is int
         assert priced.baseline_nanousd is not None
         assert priced.saved_nanousd == priced.baseline_nanousd - priced.cost_nanousd
+
+
+@pytest.mark.parametrize(
+    ("outcome", "provider_status", "nanousd"),
+    [
+        ("upstream_unreachable", None, 0),
+        ("upstream_rate_limited", 429, 0),
+        ("upstream_error", 500, 0),
+        ("upstream_timeout", None, 1_000_000),
+        ("client_closed", None, 1_000_000),
+        ("upstream_bad_response", 200, 1_000_000),
+    ],
+)
+def test_a_failed_call_costs_its_prompt_where_it_may_have_been_answered(
+    outcome: str, provider_status: int | None, nanousd: int
+):
+    called = deployment("m", usd=10.0)
+    failed = Attempt(called.id, called.provider, outcome, 5, provider_status=provider_status)
+    assert lost_call_nanousd(failed, called, 100) == nanousd

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from counting_house import UNLIMITED
 from neuralrouting.config import ShieldConfig
 from neuralrouting.errors import ShieldBlocked
 from neuralrouting.exchange import Arrival, Caller, Finding, Hints
 from neuralrouting.layers.shield import Guard, masked, refusal
 
 CALLER = Caller("acme", "AbCdEfGhIjKl", live=True)
-ARRIVAL = Arrival("req_1", CALLER, Hints("/v1/dispatch"), 1, 1_760_000_000_000)
+ARRIVAL = Arrival("req_1", CALLER, UNLIMITED, Hints("/v1/dispatch"), 1, 1_760_000_000_000)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed
 
+from neuralrouting.accounts.directory import Directory
 from neuralrouting.accounts.keys import KeyRing
 from neuralrouting.config import ServerConfig
 from neuralrouting.errors import (
@@ -25,7 +26,9 @@ from neuralrouting.exchange import Arrival, Caller, Hints
 _CREDENTIALS = ("authorization", "x-api-key")
 _HINTS = frozenset(("x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature"))
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
-_WANTED = frozenset((*_CREDENTIALS, *_HINTS, *_FRAMING))
+_ONCE = frozenset((*_CREDENTIALS, "idempotency-key"))
+"""Headers whose second value would change whose request it is."""
+_WANTED = frozenset((*_ONCE, *_HINTS, *_FRAMING))
 _TEXT = re.compile(r"[\x20-\x7e]{1,512}")
 
 Wanted = Mapping[str, str]
@@ -45,12 +48,13 @@ class ClientLeft(Exception):
 
 
 def wanted(headers: Headers) -> dict[str, str]:
-    """Pick the headers we look at; raises RequestError when a credential is given twice with different values."""
+    """Pick the headers we look at; raises RequestError for two credentials, or idempotency keys, that differ."""
     found: dict[str, str] = {}
     for name, value in headers.items():
         if name in _WANTED:
-            if name in _CREDENTIALS and found.get(name, value) != value:
-                raise RequestError(f"two different {name} headers; send one", code="ambiguous_credentials")
+            if name in _ONCE and found.get(name, value) != value:
+                code = "ambiguous_credentials" if name in _CREDENTIALS else None
+                raise RequestError(f"two different {name} headers; send one", code=code)
             found[name] = value
     return found
 
@@ -73,8 +77,9 @@ class _Late:
 class Door:
     """Lets requests in: one per worker."""
 
-    def __init__(self, ring: KeyRing, server: ServerConfig) -> None:
+    def __init__(self, ring: KeyRing, directory: Directory, server: ServerConfig) -> None:
         self._ring = ring
+        self._directory = directory
         self._max_body_bytes = server.max_body_bytes
         self._body_timeout_s = server.body_timeout_s
         self._prefix = f"req_{os.urandom(6).hex()}"
@@ -95,7 +100,8 @@ class Door:
     async def arrival(self, request_id: str, endpoint: str, headers: Wanted, started_ns: int) -> Arrival:
         """Return the request as far as its headers tell it."""
         caller = await self.caller(headers)
-        return Arrival(request_id, caller, _hints(endpoint, headers), started_ns, time.time_ns() // 1_000_000)
+        plan = self._directory.plan_of(caller.account_id) or await self._directory.find_plan(caller.account_id)
+        return Arrival(request_id, caller, plan, _hints(endpoint, headers), started_ns, time.time_ns() // 1_000_000)
 
     async def body(self, headers: Wanted, protocol: HTTPProtocol) -> bytes:
         """Read the whole body; raises BodyTooLarge, UnsupportedEncoding, MalformedBody or ClientLeft."""

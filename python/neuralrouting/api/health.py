@@ -1,7 +1,8 @@
 """`/healthz` says the process is alive; `/readyz` says whether it can serve, and what is missing if not."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,11 +11,19 @@ from neuralrouting.api.answers import json_response
 from neuralrouting.catalog import Catalog
 from neuralrouting.errors import Unavailable
 from neuralrouting.exchange import JsonObject
-from neuralrouting.storage.writer import Writer
 
 MAX_LAG_S = 5.0
 """Rows older than this are still unwritten: the database is too slow or away."""
 PING_TTL_S = 1.0
+
+
+class Lagging(Protocol):
+    """What writes behind the requests."""
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the oldest that is not written, in seconds."""
+        ...
 
 
 class Health:
@@ -26,12 +35,12 @@ class Health:
     def __init__(
         self,
         catalog: Catalog,
-        writer: Writer,
+        queues: Sequence[Lagging],
         ping: Callable[[], Awaitable[object]],
         shield: Callable[[], JsonObject],
     ) -> None:
         self._catalog = catalog
-        self._writer = writer
+        self._queues = queues
         self._ping = ping
         self._shield = shield
         self._pinged_s = 0.0
@@ -45,7 +54,7 @@ class Health:
         """200 when requests can be served, else 503; `checks` says which part is not ready."""
         checks = {
             "database": await self._database(),
-            "writer": self._writer.lag_s < MAX_LAG_S,
+            "writer": max(queue.lag_s for queue in self._queues) < MAX_LAG_S,
             "models": bool(self._catalog.servable),
         }
         ready = all(checks.values())

@@ -2,21 +2,29 @@
 
 import asyncio
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import NamedTuple, Self
 
 import orjson
 from granian.rsgi import HTTPProtocol, Scope
 
+from neuralrouting.accounts.rates import Entry, Rates, rate_headers
 from neuralrouting.api import wire
+from neuralrouting.api.access import Access
 from neuralrouting.api.chunks import ChunkWriter
 from neuralrouting.api.door import Door, wanted
+from neuralrouting.api.idempotency import HEADER, Idempotency, claim_of, replay
+from neuralrouting.api.recording import Responder, Unheard
 from neuralrouting.api.shapes import Shape
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import InvalidField, NeuralRoutingError, ShieldBlocked
-from neuralrouting.exchange import AnswerStream, Arrival
+from neuralrouting.exchange import AnswerStream, Arrival, Usage
 from neuralrouting.pipeline import Pipeline
+from neuralrouting.storage.idempotency import Stored
 
+OUTPUT_TOKENS_GUESSED = 1_024
+"""Tokens of an answer whose request names no limit, as far as limits of tokens a minute go."""
 WATCH_AFTER_S = 0.02
 """How long a request runs before its client is watched."""
 
@@ -57,37 +65,79 @@ class Departure:
             self._work.cancel()
 
 
+class Gate(NamedTuple):
+    """What every request passes first. `drains`: a call whose client left is read to its end, not cancelled."""
+
+    door: Door
+    rates: Rates
+    idempotency: Idempotency
+    drains: bool
+
+
 class HotRoute:
     """One POST endpoint: lets the request in, inspects it, and answers in the shape of its endpoint."""
 
-    def __init__(self, endpoint: str, shape: Shape, door: Door, pipeline: Pipeline) -> None:
+    allowed: Mapping[str, Access] = MappingProxyType({"POST": "member"})
+
+    def __init__(self, endpoint: str, shape: Shape, gate: Gate, pipeline: Pipeline) -> None:
         self._endpoint = endpoint
         self._shape = shape
-        self._door = door
+        self._door = gate.door
+        self._rates = gate.rates
+        self._drains = gate.drains
         self._pipeline = pipeline
+        self._idempotency = gate.idempotency
 
     async def __call__(self, request_id: str, scope: Scope, protocol: HTTPProtocol) -> None:
         """Serve one request; raises NeuralRoutingError before the first byte only."""
         started_ns = time.perf_counter_ns()
         told = wanted(scope.headers)
         arrival = await self._door.arrival(request_id, self._endpoint, told, started_ns)
-        inspection = self._pipeline.inspect(await self._door.body(told, protocol), arrival)
-        if inspection.model is None and self._shape.needs_model:
-            raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
+        entry = await self._rates.enter(arrival.caller, arrival.plan)
+        used: Usage | None = None
         try:
-            if inspection.hit is not None:  # answered at once: no time to leave in
-                await self._answer(arrival, inspection, protocol)
-                return
-            with Departure(protocol):
-                await self._answer(arrival, inspection, protocol)
+            inspection = self._pipeline.inspect(await self._door.body(told, protocol), arrival)
+            if inspection.model is None and self._shape.needs_model:
+                raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
+            # A value that is no text is not among those told: such a request must not run as if it had no key.
+            key = told.get(HEADER, "" if HEADER in scope.headers else None)
+            request = _Request(arrival, inspection, entry)
+            used = await (self._serve(request, protocol) if key is None else self._once(key, request, protocol))
         except ShieldBlocked as error:  # before the first byte, like every refusal
             headers = wire.refusal_headers(error, request_id)
             protocol.response_bytes(error.status, headers, orjson.dumps(self._shape.blocked(error)))
+        finally:
+            entry.leave(used.prompt_tokens + used.completion_tokens if used is not None else None)
 
-    async def _answer(self, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol) -> None:
+    async def _serve(self, request: "_Request", protocol: HTTPProtocol) -> Usage | None:
+        if request.inspection.hit is not None:  # answered at once: no time to leave in
+            return await self._answer(request, protocol)
+        if self._drains:
+            return await self._answer(request, Unheard(protocol))
+        with Departure(protocol):
+            return await self._answer(request, protocol)
+
+    async def _once(self, key: str, request: "_Request", protocol: HTTPProtocol) -> Usage | None:
+        """Answer a request that may come again: once begun it runs to its end, whether its client waits or not."""
+        arrival, inspection = request.arrival, request.inspection
+        turn = await self._idempotency.turn(claim_of(key, arrival, inspection))
+        if isinstance(turn, Stored):
+            self._pipeline.screen(arrival, inspection)  # the rules, or the key, may be others than the first time
+            replay(turn, arrival.request_id, protocol)
+            return None
+        async with self._idempotency.making(turn, protocol) as recording:
+            return await self._answer(request, recording)
+
+    async def _answer(self, request: "_Request", protocol: Responder) -> Usage | None:
+        arrival, inspection, entry = request
+        if inspection.hit is None:  # what the cache answers has no tokens to count
+            self._rates.take_tokens(entry, arrival.caller, arrival.plan, _tokens_asked(inspection))
         if inspection.stream if self._shape.streams is None else self._shape.streams:
-            await self._stream(await self._pipeline.open(arrival, inspection), arrival, inspection, protocol)
-            return
+            stream = await self._pipeline.open(arrival, inspection)
+            try:
+                return await self._stream(stream, request, protocol)
+            finally:
+                await stream.batches.aclose()
         answer = await self._pipeline.complete(arrival, inspection)
         facts = answer.facts
         headers = [
@@ -96,18 +146,22 @@ class HotRoute:
             *wire.served_headers(facts.deployment, facts.cache, facts.overhead_us),
             *wire.money_headers(facts),
             *wire.judged_headers(answer.task, answer.finding),
+            *rate_headers(entry),
+            *wire.budget_headers(answer.budgets),
         ]
         protocol.response_bytes(200, headers, self._shape.whole(answer))
+        return facts.usage
 
-    async def _stream(
-        self, stream: AnswerStream, arrival: Arrival, inspection: Inspection, protocol: HTTPProtocol
-    ) -> None:
+    async def _stream(self, stream: AnswerStream, request: "_Request", protocol: Responder) -> Usage | None:
+        arrival, inspection, entry = request
         headers = [
             *wire.EVENT_HEADERS,
             *wire.request_headers(arrival.request_id),
             *wire.served_headers(stream.deployment, stream.cache, stream.overhead_us),
             *(wire.money_headers(stream.facts) if stream.facts is not None else ()),
             *wire.judged_headers(stream.task, stream.finding),
+            *rate_headers(entry),
+            *wire.budget_headers(stream.budgets),
         ]
         writer = ChunkWriter(include_usage=inspection.include_usage)
         line = protocol.response_stream(200, headers)
@@ -117,8 +171,19 @@ class HotRoute:
                     await line.send_bytes(events)
         except NeuralRoutingError as error:
             await line.send_bytes(writer.error(error))
-            return
-        finally:
-            await stream.batches.aclose()
+            return stream.facts.usage if stream.facts is not None else None
         assert stream.facts is not None  # noqa: S101  set when the batches ended
         await line.send_bytes(self._shape.end(writer, stream.facts))
+        return stream.facts.usage
+
+
+class _Request(NamedTuple):
+    arrival: Arrival
+    inspection: Inspection
+    entry: Entry
+
+
+def _tokens_asked(inspection: Inspection) -> int:
+    """What a request may come to, for limits of tokens a minute; corrected when its usage is known."""
+    output = inspection.max_output_tokens if inspection.max_output_tokens is not None else OUTPUT_TOKENS_GUESSED
+    return inspection.prompt_tokens + inspection.n * output

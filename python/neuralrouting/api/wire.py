@@ -1,12 +1,13 @@
 """Facts as bytes: the same figures in headers, in extra fields of a body and in the billing event."""
 
 import re
+from math import ceil
 
 import orjson
 
 from neuralrouting.catalog import Deployment
-from neuralrouting.errors import NeuralRoutingError, ShieldBlocked
-from neuralrouting.exchange import CacheOutcome, Facts, Finding, JsonObject, Task, Usage
+from neuralrouting.errors import NeuralRoutingError, RateLimited
+from neuralrouting.exchange import BudgetNote, CacheOutcome, Facts, Finding, JsonObject, Task, Usage
 
 Header = tuple[str, str]
 JSON_TYPE: Header = ("content-type", "application/json")
@@ -61,6 +62,12 @@ def judged_headers(task: Task | None, finding: Finding | None) -> list[Header]:
     if finding is not None:
         headers.append(_shield_header(finding))
     return headers
+
+
+def budget_headers(notes: tuple[BudgetNote, ...]) -> list[Header]:
+    """Say of budgets that run low how much of them is used, in percent; `spent` ones had the request downgraded."""
+    told = (f"{note.budget_id}; used={note.percent}%{'; spent' if note.spent else ''}" for note in notes)
+    return [("x-nr-budget", ", ".join(told))] if notes else []
 
 
 def _shield_header(finding: Finding) -> Header:
@@ -153,12 +160,13 @@ def refusal_headers(error: NeuralRoutingError, request_id: str) -> list[Header]:
 
 
 def error_headers(error: NeuralRoutingError) -> list[Header]:
-    """Retry hints that the official clients obey."""
-    if isinstance(error, ShieldBlocked):
-        return [("x-should-retry", "false")]
-    if error.retry_after_s is None:
-        return []
-    return [("retry-after", str(max(1, round(error.retry_after_s))))]
+    """Retry hints that the official clients obey, and the limit that refused."""
+    headers: list[Header] = list(error.headers) if isinstance(error, RateLimited) else []
+    if error.should_retry is not None:
+        headers.append(("x-should-retry", "true" if error.should_retry else "false"))
+    if error.retry_after_s is not None:
+        headers.append(("retry-after", str(max(1, ceil(error.retry_after_s)))))
+    return headers
 
 
 def _printable(text: str) -> str:

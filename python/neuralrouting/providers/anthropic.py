@@ -32,7 +32,7 @@ class AnthropicProvider:
 
     async def complete(self, call: Call) -> Completion:
         """Return the whole answer; see `Provider.complete`."""
-        request = messages_request(call.inspection.body, call.deployment, stream=False)
+        request = messages_request(call.inspection.body, call.bounded, stream=False)
         async with self._http.post(self._url, self._headers, request) as answer:
             body = await answer.read()
             if answer.status != 200:
@@ -42,7 +42,7 @@ class AnthropicProvider:
 
     async def stream(self, call: Call) -> AsyncGenerator[list[JsonObject], None]:
         """Yield batches of chunks; see `Provider.stream`."""
-        request = messages_request(call.inspection.body, call.deployment, stream=True)
+        request = messages_request(call.inspection.body, call.bounded, stream=True)
         async with self._http.post(self._url, self._headers, request) as answer:
             if answer.status != 200:
                 raise fault_of(answer.status, answer.headers, await answer.read(), self.name, self._key)

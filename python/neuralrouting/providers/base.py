@@ -1,6 +1,6 @@
 """The port every provider implements: one call, as a whole answer or as batches of chunks."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -14,11 +14,23 @@ MAX_TOKENS_BOUND = 100_000_000
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One attempt. `deadline_s` is on the event loop's clock and covers the whole attempt."""
+    """One attempt. `deadline_s` is on the event loop's clock and covers the whole attempt.
+
+    `output_limit`: tokens that each choice may have at most, where the client's own limit, or none, is too much to pay.
+    """
 
     deployment: Deployment
     inspection: Inspection
     deadline_s: float
+    output_limit: int | None = None
+
+    @property
+    def bounded(self) -> Deployment:
+        """The deployment with no more room for an answer than this call may pay for."""
+        served = self.deployment
+        if self.output_limit is None or self.output_limit >= served.max_output_tokens:
+            return served
+        return msgspec.structs.replace(served, max_output_tokens=self.output_limit)
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -69,11 +81,45 @@ def usage_of(data: JsonObject) -> Usage | None:
         read.get("cache_write_tokens") or 0,
         wrote.get("reasoning_tokens") or 0,
     )
-    sane = [n if type(n) is int and 0 <= n <= MAX_TOKENS_BOUND else 0 for n in told]
+    sane = [n if _is_count(n) else 0 for n in told]
     sane[2] = min(sane[2], sane[0])
     sane[3] = min(sane[3], sane[0] - sane[2])
     sane[4] = min(sane[4], sane[1])
     return Usage(*sane, source="provider" if tuple(sane) == told else "capped")
+
+
+def billed_usage(data: JsonObject, counted: Callable[[], Usage]) -> Usage:
+    """Read OpenAI's `usage` object for billing; `counted` is our own count, taken where it is missing or nonsense.
+
+    An explicit zero is what it says. What is part nonsense is marked `capped`.
+    """
+    told = usage_of(data)
+    if told is None or told.source == "provider":
+        return told or counted()
+    raw, own = data["usage"], counted()
+    prompt = told.prompt_tokens if _is_count(raw["prompt_tokens"]) else own.prompt_tokens
+    completion = told.completion_tokens if _is_count(raw["completion_tokens"]) else own.completion_tokens
+    return msgspec.structs.replace(told, prompt_tokens=prompt, completion_tokens=completion)
+
+
+def said_in(message: JsonObject) -> Iterator[str]:
+    """Yield whatever a message, or a piece of one, says: all of it is billed as output, thoughts and calls included."""
+    for name in ("content", "refusal"):
+        text = message.get(name)
+        if isinstance(text, str):
+            yield text
+        elif isinstance(text, list):  # Mistral's reasoning models
+            yield from (str(part.get("text") or "") for part in text if isinstance(part, dict))
+    thought = message.get("reasoning_content") or message.get("reasoning")  # some tell it under both names
+    if isinstance(thought, str):
+        yield thought
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        yield f"{function.get('name') or ''}{function.get('arguments') or ''}"
+
+
+def _is_count(told: object) -> bool:
+    return type(told) is int and 0 <= told <= MAX_TOKENS_BOUND
 
 
 def _details(usage: JsonObject, name: str) -> JsonObject:

@@ -109,7 +109,9 @@ class Dispatcher:
         self._upstream = upstream
         self._max_attempts = max_attempts
 
-    async def complete(self, route: Route, inspection: Inspection, attempts: list[Attempt]) -> Served:
+    async def complete(
+        self, route: Route, inspection: Inspection, attempts: list[Attempt], output_limit: int | None = None
+    ) -> Served:
         """Return the first whole answer; appends every attempt to `attempts`; raises the last UpstreamError."""
         deadline_s = time.monotonic() + self._upstream.total_timeout_s
 
@@ -117,20 +119,22 @@ class Dispatcher:
             # Half of what is left, so that there is time for who comes next.
             until_s = deadline_s if last else (started_s + deadline_s) / 2
             async with asyncio.timeout_at(until_s):
-                call = Call(deployment, inspection, until_s)
+                call = Call(deployment, inspection, until_s, output_limit)
                 completion = await self._providers[deployment.provider].complete(call)
             attempts.append(_attempt(deployment, "ok", started_s, 200))
             return Served(deployment, completion)
 
         return await self._first(route, deadline_s, attempts, ask)
 
-    async def open(self, route: Route, inspection: Inspection, attempts: list[Attempt]) -> OpenedStream:
+    async def open(
+        self, route: Route, inspection: Inspection, attempts: list[Attempt], output_limit: int | None = None
+    ) -> OpenedStream:
         """Return a stream whose first token is there; appends failed attempts; raises the last UpstreamError."""
         deadline_s = time.monotonic() + self._upstream.stream_timeout_s
 
         async def ask(deployment: Deployment, started_s: float, *, last: bool) -> OpenedStream:
             until_s = deadline_s if last else min(deadline_s, started_s + self._upstream.first_token_timeout_s)
-            call = Call(deployment, inspection, deadline_s)
+            call = Call(deployment, inspection, deadline_s, output_limit)
             chunks = self._providers[deployment.provider].stream(call)
             try:
                 async with asyncio.timeout_at(until_s):

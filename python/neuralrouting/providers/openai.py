@@ -66,7 +66,13 @@ class OpenAIProvider:
     def _body(self, call: Call, *, stream: bool) -> bytes:
         served, quirks = call.deployment, self._quirks
         rename = (*served.rename, *quirks.rename)
-        return call.inspection.upstream_body(served.upstream_model, stream=stream, rename=rename, drop=quirks.drop)
+        return call.inspection.upstream_body(
+            served.upstream_model,
+            stream=stream,
+            rename=rename,
+            drop=quirks.drop,
+            max_output_tokens=call.output_limit,
+        )
 
     def _completion(self, body: bytes) -> Completion:
         data = _object(body, f"{self.name} answered with something", self.name, self._key)

@@ -71,7 +71,7 @@ class _Act:
         try:
             self.script = directed(script, inspection.last_user_text)
             self._wishes: Wishes = read_wishes(inspection.body)
-            self._choices = answers(inspection, self._wishes, self.script.tokens)
+            self._choices = answers(call, self._wishes, self.script.tokens)
         except (msgspec.DecodeError, ValueError) as error:
             raise UpstreamRejected(f"the simulated provider cannot serve this: {error}") from error
         self._failure = self.script.failure(call.deployment, inspection.key) if self.script.failures else None

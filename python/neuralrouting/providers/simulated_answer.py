@@ -3,8 +3,9 @@
 import msgspec
 import orjson
 
-from neuralrouting.engine import Inspection, estimate_tokens
+from neuralrouting.engine import estimate_tokens
 from neuralrouting.exchange import JsonObject
+from neuralrouting.providers.base import Call
 from neuralrouting.providers.chat_request import ABSENT, ResponseFormat, Tool, ToolChoice
 from neuralrouting.providers.simulated_schema import example_of
 
@@ -58,20 +59,21 @@ def read_wishes(body: bytes) -> Wishes:
     return _DECODER.decode(body)
 
 
-def answers(inspection: Inspection, wishes: Wishes, tokens: int | None) -> list[Choice]:
+def answers(call: Call, wishes: Wishes, tokens: int | None) -> list[Choice]:
     """Return the request's choices; `tokens` fixes their length in words. Raises SchemaError."""
+    inspection = call.inspection
     if calls := _calls(wishes, inspection.key[0]):
         return [Choice(None, calls, "tool_calls")] * inspection.n
     words = tokens if tokens is not None else 20 + inspection.key[1] % 20
-    return [_spoken(inspection, wishes, words, number) for number in range(inspection.n)]
+    limits = [limit for limit in (inspection.max_output_tokens, call.output_limit) if limit is not None]
+    return [_spoken(inspection.key, wishes, words, number, min(limits, default=None)) for number in range(inspection.n)]
 
 
-def _spoken(inspection: Inspection, wishes: Wishes, words: int, number: int) -> Choice:
-    text = _json(wishes, inspection.key, words) or _prose(inspection.key, words, number)
+def _spoken(key: bytes, wishes: Wishes, words: int, number: int, limit: int | None) -> Choice:
+    text = _json(wishes, key, words) or _prose(key, words, number)
     stops = (wishes.stop,) if isinstance(wishes.stop, str) else wishes.stop or ()
     ends = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
     text = text[: min(ends)] if ends else text
-    limit = inspection.max_output_tokens
     if limit is None or estimate_tokens(text) <= limit:
         return Choice(text, (), "stop")
     return Choice(_shortened(text, limit), (), "length")

@@ -1,4 +1,4 @@
-"""Writes finished exchanges, stored answers and security events down, off the request path."""
+"""Turns finished exchanges into rows, and writes stored answers and security events down, off the request path."""
 
 import logging
 
@@ -6,7 +6,7 @@ import msgspec
 
 from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route, SecurityEvent
 from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
-from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow
+from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.security import INSERT_EVENT, event_values
 from neuralrouting.storage.writer import Writer
 
@@ -29,17 +29,6 @@ class Recorder:
         """Wait until there is room for more rows."""
         await self._writer.room()
 
-    def exchange(self, done: Exchange) -> None:
-        """Record one request; at log level `debug` it is a line of the log too, without a word of its text."""
-        row = _row(done)
-        self._writer.put(INSERT_REQUEST, row.values())
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug(
-                "request=%s endpoint=%s status=%d deployment=%s simulated=%s cache=%s cost_nanousd=%s latency_us=%d",
-                row.request_id, row.endpoint, row.status, row.deployment, row.simulated, row.cache,
-                row.cost_nanousd, row.latency_us,
-            )  # fmt: skip
-
     def entry(self, entry: CacheEntry) -> None:
         """Record one stored answer."""
         self._writer.put(INSERT_ENTRY, entry_values(entry))
@@ -47,6 +36,18 @@ class Recorder:
     def security(self, event: SecurityEvent) -> None:
         """Record what the shield found in one request."""
         self._writer.put(INSERT_EVENT, event_values(event))
+
+
+def row_of(done: Exchange) -> RequestRow:
+    """Return the row of one request; at log level `debug` it is a line of the log too, without a word of its text."""
+    row = _row(done)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(
+            "request=%s endpoint=%s status=%d deployment=%s simulated=%s cache=%s cost_nanousd=%s latency_us=%d",
+            row.request_id, row.endpoint, row.status, row.deployment, row.simulated, row.cache,
+            row.cost_nanousd, row.latency_us,
+        )  # fmt: skip
+    return row
 
 
 def _row(done: Exchange) -> RequestRow:
@@ -82,7 +83,7 @@ def _row(done: Exchange) -> RequestRow:
         cache_write_tokens=usage.cache_write_tokens if usage is not None else 0,
         reasoning_tokens=usage.reasoning_tokens if usage is not None else 0,
         usage_source=usage.source if usage is not None else None,
-        cost_nanousd=bill.cost_nanousd if bill is not None else done.cost_nanousd,
+        cost_nanousd=bill.cost_nanousd if bill is not None else 0,
         baseline_nanousd=bill.baseline_nanousd if bill is not None else None,
         price_version=bill.price_version if bill is not None else None,
         latency_us=done.latency_us,
@@ -94,6 +95,12 @@ def _row(done: Exchange) -> RequestRow:
         complexity_tenths=round(10 * task.complexity) if task is not None else None,
         high_risk=task.high_risk if task is not None else None,
         risk_domain=task.risk_domain if task is not None else None,
+        team=arrival.caller.team,
+        hold_state=done.hold_state,
+        held_mc=done.held_mc,
+        charged_mc=done.charged_mc,
+        house_nanousd=done.house_nanousd,
+        provider_cache_nanousd=bill.provider_cache_nanousd if bill is not None else 0,
     )
 
 

@@ -1,0 +1,76 @@
+"""What must be done now and then, by whichever worker comes first: journals, leases, months, the nightly check."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from neuralrouting.accounts.recovery import recover
+from neuralrouting.errors import Unavailable
+from neuralrouting.storage.books import Books
+from neuralrouting.storage.checks import check_of_the_day
+from neuralrouting.storage.database import Database
+
+ROUND_S = 5.0
+STALE_MS = 30_000
+"""Leases of a worker of another machine run out when it was not seen for this long; it stops using them after 10 s."""
+BREACHES_TOLD = 20
+
+Forget = Callable[[str], Awaitable[object]]
+"""What is told the id of each worker that died, once its journal is in the tables."""
+_log = logging.getLogger("neuralrouting.accounts")
+
+
+class Housekeeping:
+    """One task per worker; everything it does may be done by several at once, or again."""
+
+    def __init__(self, database: Database, journals: Path, machine: str, forget: Forget, *, check: bool) -> None:
+        self._database = database
+        self._books = Books(database)
+        self._journals = journals
+        self._machine = machine
+        self._forget = forget
+        self._check = check
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Settle what dead workers left, then go on in the background. Raises Unavailable when the database is away."""
+        await self._round()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="housekeeping")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(ROUND_S)
+            try:
+                await self._round()
+                if self._check:
+                    await self._nightly()
+            except Unavailable as error:
+                _log.info("housekeeping waits: %s", error.message)
+            except Exception:  # noqa: BLE001  the next round may find things otherwise
+                _log.exception("housekeeping failed")
+
+    async def _round(self) -> None:
+        await recover(self._journals, self._books, self._forget)
+        await self._books.reap(self._machine, STALE_MS)
+        period = time.strftime("%Y-%m", time.gmtime())
+        for due in await self._books.due(period):
+            await self._books.renew(due.account_id, period, due.monthly_mc)
+
+    async def _nightly(self) -> None:
+        """Once a UTC day: see that ledger, balances and rollups agree to the last unit."""
+        breaches = await check_of_the_day(self._database, time.time_ns() // 1_000_000)
+        if breaches is None:
+            return
+        if not breaches:
+            _log.info("nightly check: ledger, balances and rollups agree")
+        for breach in breaches[:BREACHES_TOLD]:
+            _log.error("nightly check: %s, %s: %s", breach.invariant, breach.row, breach.says)

@@ -1,0 +1,273 @@
+"""One request through the layers, in order: start reading here.
+
+inspect (Rust: parse, key, shield, exact lookup, classifier) -> shield -> plan -> cache -> task -> route and hold ->
+dispatch -> bill -> settle -> store. Whatever happens, one row is recorded and every hold ends once (see `ending`).
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from neuralrouting.accounts.admission import Admission, Admitted
+from neuralrouting.accounts.bank import Bank
+from neuralrouting.accounts.directory import Directory
+from neuralrouting.accounts.plans import allow_force, allow_mode
+from neuralrouting.accounts.shields import Shields
+from neuralrouting.catalog import VIRTUAL_MODELS, Catalog
+from neuralrouting.config import Config
+from neuralrouting.engine import (
+    CachedReply,
+    Engine,
+    Inspection,
+    RejectedBody,
+    Shield,
+    Verdict,
+    estimate_tokens,
+    panicked,
+    rejection,
+)
+from neuralrouting.exchange import (
+    Answer,
+    AnswerStream,
+    Arrival,
+    Attempt,
+    Chunk,
+    JsonObject,
+    Mode,
+    Route,
+    Task,
+    Usage,
+)
+from neuralrouting.layers.cache import ExactCache
+from neuralrouting.layers.classification import task_of
+from neuralrouting.layers.routing import Ask, Router
+from neuralrouting.layers.shield import FLAG_RISK, Guard, refusal
+from neuralrouting.pipeline.ending import Ending, code_of
+from neuralrouting.pipeline.turn import Turn
+from neuralrouting.providers.base import billed_usage, said_in
+from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream
+from neuralrouting.providers.tally import Tally
+from neuralrouting.providers.watch import Watch
+from neuralrouting.storage.recorder import Recorder
+
+log = logging.getLogger("neuralrouting.pipeline")
+_MODES: dict[str, Mode] = {"auto": "auto", "cost": "cost", "quality": "quality", "speed": "speed"}
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """What the pipeline asks about accounts: rules of their shields, plans, and what they may spend."""
+
+    shields: Shields
+    directory: Directory
+    admission: Admission
+    bank: Bank
+
+
+class Pipeline:
+    """The layers of one worker, wired."""
+
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        catalog: Catalog,
+        dispatcher: Dispatcher,
+        accounts: Accounts,
+        recorder: Recorder,
+    ) -> None:
+        self._engine = engine
+        # A stored answer is found again only while the same models can be reached: a simulated one never outlives
+        # the moment in which a real provider takes over.
+        reachable = "\n".join(sorted(d.id for d in catalog.servable))
+        self._policy = hashlib.sha256(reachable.encode()).hexdigest()[:16]
+        self._default_mode: Mode = config.routing.default_mode
+        self._keep_bodies = config.store_bodies
+        self._cache = ExactCache(engine, config.cache, recorder.entry)
+        self._router = Router(catalog, VIRTUAL_MODELS)
+        self._dispatcher = dispatcher
+        self._speeds = dispatcher.speeds
+        self._guard = Guard(config.shield, accounts.shields)
+        self._directory = accounts.directory
+        self._admission = accounts.admission
+        self._ending = Ending(catalog, accounts.bank, keep_bodies=config.store_bodies)
+        self._recorder = recorder
+
+    def inspect(self, body: bytes, arrival: Arrival) -> Inspection:
+        """Parse, scan and look up in one native call; raises RequestError for a body that cannot be served."""
+        shield = self._guard.shield_for(arrival.caller)
+        try:
+            return self._inspect(body, arrival, shield)
+        except BaseException as error:
+            if shield is None or not (self._guard.lets_pass_unscanned and panicked(error)):
+                raise
+            return self._pass_unscanned(body, arrival)
+
+    def _inspect(self, body: bytes, arrival: Arrival, shield: Shield | None) -> Inspection:
+        caller, hints = arrival.caller, arrival.hints
+        try:
+            return self._engine.inspect(
+                body,
+                f"{caller.account_id}/{'live' if caller.live else 'test'}/{self._policy}",
+                model=hints.model,
+                routing_mode=hints.routing_mode,
+                read_cache=hints.read_cache and self._cache.enabled,
+                shield=shield,
+            )
+        except RejectedBody as error:
+            raise rejection(error) from error
+
+    def _pass_unscanned(self, body: bytes, arrival: Arrival) -> Inspection:
+        """Go on without the shield, which panicked; panics again when it was not the shield's fault."""
+        inspection = self._inspect(body, arrival, None)
+        log.error("request %s passed unscanned: the shield panicked (SHIELD_ON_ERROR=open)", arrival.request_id)
+        self._audit(Turn(arrival, inspection, stream=False))
+        return inspection
+
+    def screen(self, arrival: Arrival, inspection: Inspection) -> None:
+        """Let shield and plan judge a request that is answered without the layers below. Raises as `_begin`."""
+        turn = Turn(arrival, inspection, stream=inspection.stream)
+        with self._guarded(turn):
+            self._begin(turn)
+
+    def _begin(self, turn: Turn) -> None:
+        """Let shield and plan take effect, before anything answers. Raises ShieldBlocked or PlanRequired."""
+        verdict = turn.inspection.verdict
+        if verdict is not None and verdict.risk >= FLAG_RISK:
+            self._enforce(turn, verdict)
+        arrival, mode = turn.arrival, turn.inspection.routing_mode
+        if mode is not None:
+            allow_mode(arrival.plan, _MODES[mode], self._directory.plans)
+        if arrival.hints.model is not None and arrival.hints.model not in VIRTUAL_MODELS:
+            allow_force(arrival.plan, self._directory.plans)
+
+    def _enforce(self, turn: Turn, verdict: Verdict) -> None:
+        turn.finding = self._guard.judge(verdict, turn.arrival.caller)
+        self._audit(turn)
+        if turn.finding.action == "block":
+            raise refusal(turn.finding)
+
+    def _audit(self, turn: Turn) -> None:
+        body = turn.inspection.body if self._keep_bodies else None
+        self._recorder.security(self._guard.event(turn.arrival, turn.finding, turn.spender.end_user, body))
+
+    @contextmanager
+    def _guarded(self, turn: Turn) -> Generator[None]:
+        """Whatever ends a request before its own end, an exception of ours or a cancellation, ends its hold too."""
+        try:
+            yield
+        except BaseException as error:
+            if not turn.ended:
+                self._ending.fail(turn, error)
+            raise
+
+    async def complete(self, arrival: Arrival, inspection: Inspection) -> Answer:
+        """Answer as a whole. Raises NeuralRoutingError; whatever happens, one row is recorded."""
+        turn = Turn(arrival, inspection, stream=False)
+        with self._guarded(turn):
+            self._begin(turn)
+            hit = inspection.hit
+            if hit is not None:
+                facts = self._ending.hit_facts(turn, hit)
+                body = self._cache.replay_body(hit, arrival)
+                self._ending.end(turn, facts, response_body=body)
+                return Answer(body, facts, turn.finding)
+            admitted = turn.admitted = await self._admit(turn)
+            served = await self._dispatcher.complete(admitted.route, inspection, turn.attempts, admitted.output_limit)
+            completion, deployment = served.completion, served.deployment
+            usage = billed_usage(completion.data, lambda: _counted(completion.data, inspection.prompt_tokens))
+            facts = self._ending.facts(turn, deployment, usage, turn.since_us() - turn.upstream_us)
+            self._ending.end(turn, facts, response_body=completion.body)
+            self._speeds.learn(deployment.id, None, usage.completion_tokens, turn.attempts[-1].latency_us)
+            self._cache.store(arrival, inspection.key, deployment, usage, completion.data)
+            return Answer(completion.body, facts, turn.finding, turn.task, admitted.notes)
+
+    async def open(self, arrival: Arrival, inspection: Inspection) -> AnswerStream:
+        """Begin a streamed answer; the first token is there when this returns. Raises as `complete` does.
+
+        The answer's `batches` must be closed, read or not.
+        """
+        turn = Turn(arrival, inspection, stream=True)
+        with self._guarded(turn):
+            self._begin(turn)
+            if inspection.hit is not None:
+                return self._open_from_cache(turn, inspection.hit)
+            admitted = turn.admitted = await self._admit(turn)
+            opened = await self._dispatcher.open(admitted.route, inspection, turn.attempts, admitted.output_limit)
+            tally = Tally(inspection.prompt_tokens, admitted.most_output(opened.deployment))
+            overhead_us = turn.since_us() - turn.upstream_us - opened.ttft_us
+            stream = AnswerStream(opened.deployment, turn.outcome, overhead_us, turn.finding, turn.task)
+            stream.budgets = admitted.notes
+            stream.batches = Watch(opened, tally, lambda failure: self._settle(turn, opened, stream, tally, failure))
+            return stream
+
+    def _open_from_cache(self, turn: Turn, hit: CachedReply) -> AnswerStream:
+        facts = self._ending.hit_facts(turn, hit)
+        self._ending.end(turn, facts, response_body=hit.body)
+        stream = AnswerStream(facts.deployment, "exact", facts.overhead_us, turn.finding, turn.task)
+        stream.batches = _once(self._cache.replay_chunks(hit, turn.arrival))
+        stream.facts = facts
+        return stream
+
+    def _settle(
+        self, turn: Turn, opened: OpenedStream, stream: AnswerStream, tally: Tally, failure: BaseException | None
+    ) -> None:
+        """After the last byte: what was used, what it cost, what was learnt."""
+        with self._guarded(turn):
+            usage, served = tally.usage(), opened.deployment
+            latency_us = int((time.monotonic() - opened.started_s) * 1_000_000)
+            outcome = "ok" if failure is None else code_of(failure)
+            turn.attempts.append(Attempt(served.id, served.provider, outcome, latency_us, opened.ttft_us, 200))
+            stream.facts = self._ending.facts(turn, served, usage, stream.overhead_us)
+            body = tally.completion_bytes() if self._keep_bodies else None
+            self._ending.end(turn, stream.facts, failure=failure, ttft_us=opened.ttft_us, response_body=body)
+        if failure is None:
+            generation_us = latency_us - opened.ttft_us
+            self._speeds.learn(served.id, opened.ttft_us, usage.completion_tokens, generation_us)
+            if tally.plain:
+                self._cache.store(turn.arrival, turn.inspection.key, served, usage, tally.completion())
+
+    async def _admit(self, turn: Turn) -> Admitted:
+        """See what is asked for, choose who is asked, and set aside what it may cost. Raises NeuralRoutingError."""
+        found = turn.inspection.classification
+        assert found is not None  # noqa: S101  only what the cache answers has none
+        task = turn.task = task_of(found)
+
+        def choose(mode: Mode | None) -> Route:
+            return self._route(turn.arrival, turn.inspection, task, mode)
+
+        return await self._admission.admit(turn.arrival, turn.spender, turn.size, choose, stream=turn.stream)
+
+    def _route(self, arrival: Arrival, inspection: Inspection, task: Task, mode: Mode | None) -> Route:
+        told = inspection.routing_mode
+        if mode is None and told is not None:
+            mode = _MODES[told]
+        ask = Ask(
+            inspection.model,
+            mode or (self._default_mode if self._default_mode in arrival.plan.modes else "auto"),
+            inspection.prompt_tokens,
+            inspection.max_output_tokens,
+            inspection.message_count,
+            inspection.has_tools,
+            inspection.has_images,
+            inspection.has_audio,
+            inspection.json_mode,
+            inspection.logprobs,
+            arrival.caller.live,
+            task.complexity,
+            task.risk_domain,
+        )
+        return self._router.choose(ask, self._speeds, time.monotonic())
+
+
+def _counted(data: JsonObject, prompt_tokens: int) -> Usage:
+    """Count the answer ourselves."""
+    text = "".join(part for choice in data["choices"] for part in said_in(choice.get("message") or {}))
+    return Usage(prompt_tokens, estimate_tokens(text), source="estimated")
+
+
+async def _once(chunks: Sequence[Chunk]) -> AsyncGenerator[Sequence[Chunk], None]:
+    yield chunks
