@@ -12,6 +12,7 @@ from fake_faults import broken_stream
 from fake_replies import Answer
 from fake_upstream import Entry, http_reply
 from neuralrouting.accounts.keys import create_key
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.keys import KeyRows
 
 WHOLE, STREAMED = {}, {"stream": True}
@@ -165,8 +166,9 @@ def test_an_error_is_never_replayed(stage: Stage, on_stage: httpx.Client):
 def key_of(stage: Stage, account: str) -> dict[str, str]:
     async def make() -> str:
         async with stage.gateway.opened() as database:
-            rows = KeyRows(database)
-            return (await create_key(rows, account, "k", live=True, now_ms=int(time.time() * 1000))).key
+            now_ms = int(time.time() * 1000)
+            await AccountRows(database).ensure(account, account, now_ms)
+            return (await create_key(KeyRows(database), account, "k", live=True, now_ms=now_ms)).key
 
     return {"Authorization": f"Bearer {asyncio.run(make())}"}
 

@@ -1,11 +1,16 @@
 """Carries an ASGI application over Granian's own protocol, so that Starlette serves what is not hot."""
 
+from urllib.parse import quote
+
 from granian.rsgi import HTTPProtocol, Scope
 from starlette.types import ASGIApp, Message
 from starlette.types import Scope as AsgiScope
 
 from neuralrouting.api import wire
 from neuralrouting.api.door import Door, wanted
+
+_ASCII = "".join(map(chr, range(128)))
+"""What stays as it is in a query; clients are to escape all else, and not all do."""
 
 
 class AsgiBridge:
@@ -67,7 +72,7 @@ def _asgi(scope: Scope) -> AsgiScope:
         "scheme": scope.scheme,
         "path": scope.path,
         "raw_path": scope.path.encode(),
-        "query_string": scope.query_string.encode("latin-1"),
+        "query_string": quote(scope.query_string, safe=_ASCII).encode(),
         "root_path": "",
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in scope.headers.items()],
         "server": _address(scope.server),

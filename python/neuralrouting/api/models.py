@@ -5,10 +5,9 @@ from starlette.responses import Response
 
 from neuralrouting.api import wire
 from neuralrouting.api.answers import json_response
-from neuralrouting.api.door import Door, wanted
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog, Deployment
 from neuralrouting.errors import UnknownModel
-from neuralrouting.exchange import JsonObject
+from neuralrouting.exchange import Caller, JsonObject
 
 CREATED_S = 1_735_689_600
 """`created` of every model: the catalog has no such date, clients need an integer (2025-01-01)."""
@@ -17,20 +16,17 @@ CREATED_S = 1_735_689_600
 class Models:
     """Lists the catalog in OpenAI's shape; our fields stand beside OpenAI's."""
 
-    def __init__(self, catalog: Catalog, door: Door) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._door = door
 
-    async def all(self, request: Request) -> Response:
+    async def all(self, _request: Request, caller: Caller) -> Response:
         """List every name that can be sent as `model`."""
-        caller = await self._door.caller(wanted(request.headers))
         rows = [_virtual(name) for name in VIRTUAL_MODELS]
         rows += [_row(d) for d in self._catalog.reachable(live=caller.live)]
         return json_response({"object": "list", "data": rows})
 
-    async def one(self, request: Request) -> Response:
+    async def one(self, request: Request, caller: Caller) -> Response:
         """Tell about one name; raises UnknownModel."""
-        caller = await self._door.caller(wanted(request.headers))
         name: str = request.path_params["name"]
         if name in VIRTUAL_MODELS:
             return json_response(_virtual(name))

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from html import escape
 
+from neuralrouting.api import schema_accounts
 from neuralrouting.exchange import JsonObject
 
 _STRING: JsonObject = {"type": "string"}
@@ -49,6 +50,15 @@ _FACTS: JsonObject = {
     "business_metrics": _METRICS,
     "request_id": _STRING,
     "simulated": {"type": "boolean", "description": "true when no real model answered"},
+}
+
+
+_IDEMPOTENCY_KEY: JsonObject = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "the same key and request get the first answer again, without being made or paid twice; "
+    "409 while it is still being made, 422 for another request",
 }
 
 
@@ -106,6 +116,7 @@ def document(version: str) -> JsonObject:
                 },
                 "Error": _error_schema(),
                 "Blocked": _BLOCKED,
+                **schema_accounts.schemas(),
             },
         },
     }
@@ -143,6 +154,7 @@ def _paths() -> JsonObject:
             "get": _get("Tell about one model", "404 for a name that is not known here.")
             | {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _STRING}]}
         },
+        **schema_accounts.paths(),
         "/healthz": {"get": _get("Alive?", "200 while the process runs.") | {"security": []}},
         "/readyz": {"get": _get("Ready?", "200 when requests can be served, else 503.") | {"security": []}},
     }  # fmt: skip
@@ -156,6 +168,7 @@ def _post(summary: str, description: str, asks: str, answers: str | None, blocke
     return {
         "summary": summary,
         "description": description,
+        "parameters": [_IDEMPOTENCY_KEY],
         "requestBody": {"required": True, "content": body},
         "responses": {
             "200": {"description": "the answer", "content": content},
@@ -213,18 +226,38 @@ def page(described: JsonObject, base_url: str) -> str:
 
 
 def _fields(operation: JsonObject, described: JsonObject) -> str:
-    if "requestBody" not in operation:
-        return ""
-    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
-    schema = described["components"]["schemas"][name]
-    rows = "".join(
-        f"<tr><td><code>{escape(field)}</code>{'*' if field in schema['required'] else ''}</td>"
-        f"<td>{escape(str(told.get('type') or ' | '.join(told.get('enum', ()))))}</td>"
-        f"<td>{escape(told.get('description', ''))}</td></tr>"
+    told = [p for p in operation.get("parameters", ()) if p["in"] == "query"]
+    rows = [_row(p["name"], p["schema"]["type"], p["description"]) for p in told]
+    parts = [_table("Parameter", rows)] if rows else []
+    if "requestBody" in operation:
+        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        parts.append(_body_fields(described["components"]["schemas"][name]))
+    return "".join(parts)
+
+
+def _body_fields(schema: JsonObject) -> str:
+    needed = set(schema["required"])
+    rows = [
+        _row(field, _type_of(told), told.get("description", ""), "*" if field in needed else "")
         for field, told in schema["properties"].items()
-    )
-    note = "<p>* required. Every other field of OpenAI's API is passed on unchanged.</p>"
-    return f"<table><tr><th>Field</th><th>Type</th><th>Meaning</th></tr>{rows}</table>{note}"
+    ]
+    passed_on = schema["additionalProperties"]
+    note = " Every other field of OpenAI's API is passed on unchanged." if passed_on else ""
+    return f"{_table('Field', rows)}<p>* required.{note}</p>"
+
+
+def _table(first: str, rows: list[str]) -> str:
+    return f"<table><tr><th>{first}</th><th>Type</th><th>Meaning</th></tr>{''.join(rows)}</table>"
+
+
+def _row(name: str, kind: str, meaning: str, mark: str = "") -> str:
+    return f"<tr><td><code>{escape(name)}</code>{mark}</td><td>{escape(kind)}</td><td>{escape(meaning)}</td></tr>"
+
+
+def _type_of(told: JsonObject) -> str:
+    if "anyOf" in told:
+        return " | ".join(_type_of(one) for one in told["anyOf"])
+    return str(told.get("type") or " | ".join(told.get("enum", ())))
 
 
 def _curl(base_url: str) -> str:

@@ -1,0 +1,74 @@
+"""The routes of figures and of administration, each with who may call it."""
+
+from starlette.routing import Route
+
+from neuralrouting.api.access import GuardedRoute, Handler, Opening
+from neuralrouting.api.admin import Accounts, LedgerCheck, Plans
+from neuralrouting.api.admin_keys import Keys
+from neuralrouting.api.audit import Audit
+from neuralrouting.api.budgets import Budgets
+from neuralrouting.api.credits import Credits
+from neuralrouting.api.door import Door
+from neuralrouting.api.usage import Usage
+from neuralrouting.catalog import Catalog
+from neuralrouting.exchange import Role
+from neuralrouting.storage.accounts import AccountRows
+from neuralrouting.storage.audit import AuditRows
+from neuralrouting.storage.books import Books
+from neuralrouting.storage.budgets import BudgetRows
+from neuralrouting.storage.database import Database
+from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.usage import UsageRows
+
+
+def account_routes(door: Door, database: Database, books: Books, catalog: Catalog, default_plan: str) -> list[Route]:
+    """Return the routes of `/v1/usage`, `/v1/credits`, `/v1/budgets`, `/v1/audit` and `/v1/admin`.
+
+    `default_plan` is the id of the plan that a new account has unless told.
+    """
+    rows = AccountRows(database)
+    accounts = Accounts(rows, books, default_plan)
+    return [*_figures(door, database, books, catalog, rows), *_administration(door, database, accounts, rows)]
+
+
+def _figures(door: Door, database: Database, books: Books, catalog: Catalog, accounts: AccountRows) -> list[Route]:
+    usage = Usage(UsageRows(database), AuditRows(database), accounts, catalog)
+    credits_ = Credits(books, accounts, PlanRows(database))
+    budgets = Budgets(BudgetRows(database), accounts)
+    audit = Audit(AuditRows(database), books, accounts)
+    return [
+        _route(door, "/v1/usage", GET=("member", usage.sums)),
+        _route(door, "/v1/usage/premium-not-needed", GET=("member", usage.premium_not_needed)),
+        _route(door, "/v1/credits", GET=("member", credits_.show)),
+        _route(door, "/v1/budgets", GET=("member", budgets.all), POST=("owner", budgets.create)),
+        _route(
+            door,
+            "/v1/budgets/{id}",
+            GET=("member", budgets.one),
+            PUT=("owner", budgets.replace),
+            DELETE=("owner", budgets.remove),
+        ),
+        _route(door, "/v1/audit", GET=("member", audit.page)),
+        _route(door, "/v1/audit/{request_id}", GET=("member", audit.one)),
+    ]
+
+
+def _administration(door: Door, database: Database, accounts: Accounts, account_rows: AccountRows) -> list[Route]:
+    plans, check = Plans(PlanRows(database)), LedgerCheck(database)
+    keys = Keys(KeyRows(database), account_rows)
+    one = "/v1/admin/accounts/{id}"
+    return [
+        _route(door, "/v1/admin/accounts", GET=("operator", accounts.all), POST=("operator", accounts.create)),
+        _route(door, one, GET=("operator", accounts.one), PATCH=("operator", accounts.change)),
+        _route(door, f"{one}/credits", POST=("operator", accounts.book)),
+        _route(door, f"{one}/keys", GET=("operator", keys.all), POST=("operator", keys.create)),
+        _route(door, "/v1/admin/keys/{id}", PATCH=("operator", keys.change), DELETE=("operator", keys.revoke)),
+        _route(door, "/v1/admin/plans", GET=("operator", plans.all)),
+        _route(door, "/v1/admin/plans/{id}", PUT=("operator", plans.put), DELETE=("operator", plans.remove)),
+        _route(door, "/v1/admin/ledger/verify", POST=("operator", check.run)),
+    ]
+
+
+def _route(door: Door, path: str, **methods: tuple[Role, Handler]) -> GuardedRoute:
+    return GuardedRoute(path, door, {method: Opening(*told) for method, told in methods.items()})

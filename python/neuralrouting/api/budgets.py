@@ -1,0 +1,125 @@
+"""`/v1/budgets`: the bounds that an account sets to its own spending, and what is spent of each."""
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from neuralrouting.accounts.budgets import ends_ms, epoch_ms
+from neuralrouting.api import filters
+from neuralrouting.api.access import AccountBook, account_of
+from neuralrouting.api.answers import json_response
+from neuralrouting.api.bodies import USD_PLACES, BudgetBody, amount, body_of
+from neuralrouting.api.changelog import changed
+from neuralrouting.api.figures import moment, money
+from neuralrouting.errors import InvalidField, NotFound
+from neuralrouting.exchange import Budget, Caller, JsonObject
+from neuralrouting.storage.budgets import MOST_NANOUSD, BudgetRows, Window, new_budget_id
+
+
+class Budgets:
+    """Shows, sets and takes back the budgets of an account."""
+
+    def __init__(self, rows: BudgetRows, accounts: AccountBook) -> None:
+        self._rows = rows
+        self._accounts = accounts
+
+    async def all(self, request: Request, caller: Caller) -> Response:
+        """List the budgets, each with its present window, or one for each subject that has spent."""
+        account_id = await self._account(request, caller)
+        data = [await self._shown(budget) for budget in await self._rows.of_account(account_id)]
+        return json_response({"object": "list", "account": account_id, "data": data})
+
+    async def one(self, request: Request, caller: Caller) -> Response:
+        """Show one budget."""
+        return json_response(await self._shown(await self._found(request, await self._account(request, caller))))
+
+    async def create(self, request: Request, caller: Caller) -> Response:
+        """Set a new budget. Its id is ours to give: one of a client's choice would tell whether another has it."""
+        account_id = await self._account(request, caller)
+        budget = _budget(new_budget_id(), account_id, await body_of(request, BudgetBody))
+        await self._rows.put(budget, _now_ms())
+        changed(caller, "budget.create", account=account_id, budget=budget.id, limit_nanousd=budget.limit_nanousd)
+        return json_response(await self._shown(budget), 201)
+
+    async def replace(self, request: Request, caller: Caller) -> Response:
+        """Change name, limit, action and warning of a budget; what it counts stays."""
+        account_id = await self._account(request, caller)
+        budget = await self._found(request, account_id)
+        new = _budget(budget.id, account_id, await body_of(request, BudgetBody))
+        await self._rows.put(new, _now_ms())
+        changed(caller, "budget.change", account=account_id, budget=new.id, limit_nanousd=new.limit_nanousd)
+        return json_response(await self._shown(new))
+
+    async def remove(self, request: Request, caller: Caller) -> Response:
+        """Take a budget back."""
+        account_id = await self._account(request, caller)
+        budget = await self._found(request, account_id)
+        await self._rows.remove(budget.id, account_id, _now_ms())
+        changed(caller, "budget.remove", account=account_id, budget=budget.id)
+        return json_response({"id": budget.id, "removed": True})
+
+    async def _account(self, request: Request, caller: Caller) -> str:
+        told = filters.parameters(request.query_params.multi_items())
+        filters.refuse_unknown(told, ("account",))
+        return await account_of(caller, told.get("account"), self._accounts)
+
+    async def _found(self, request: Request, account_id: str) -> Budget:
+        budget_id: str = request.path_params["id"]
+        budget = await self._rows.find(budget_id, account_id) if "\0" not in budget_id else None
+        if budget is None:
+            raise NotFound(f"no budget {budget_id[:64]!r}")
+        return budget
+
+    async def _shown(self, budget: Budget) -> JsonObject:
+        epoch = epoch_ms(budget.period, _now_ms())
+        windows = [w for w in await self._rows.windows(budget, epoch) if w.epoch_ms == epoch]
+        if not windows and budget.subject != "*":
+            windows = [Window("", epoch, budget.subject, 0, 0)]
+        return {
+            "object": "budget",
+            "id": budget.id,
+            "name": budget.name,
+            "scope": budget.scope,
+            "subject": budget.subject,
+            "period": budget.period,
+            **money("limit", budget.limit_nanousd),
+            "action": budget.action,
+            "warn_percent": budget.warn_percent,
+            "windows": [_window(budget, window) for window in windows],
+        }
+
+
+def _window(budget: Budget, window: Window) -> JsonObject:
+    ends = ends_ms(budget.period, window.epoch_ms)
+    spent, reserved = window.spent_nanousd, window.reserved_nanousd
+    return {
+        "subject": window.subject,
+        "start": moment(window.epoch_ms) if budget.period != "total" else None,
+        "end": moment(ends) if ends is not None else None,
+        **money("spent", spent),
+        **money("reserved", reserved),
+        **money("remaining", budget.limit_nanousd - spent - reserved),
+        "percent": spent * 100 // budget.limit_nanousd,
+    }
+
+
+def _budget(budget_id: str, account_id: str, told: BudgetBody) -> Budget:
+    limit_nanousd = amount(told.limit_usd, USD_PLACES, "limit_usd")
+    if not 0 < limit_nanousd <= MOST_NANOUSD:
+        raise InvalidField("`limit_usd` must be above 0 and at most 1,000,000,000", param="limit_usd")
+    return Budget(
+        budget_id,
+        account_id,
+        told.name,
+        told.scope,
+        told.subject,
+        told.period,
+        limit_nanousd,
+        told.action,
+        told.warn_percent,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
