@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo serve test check bench quality lint format lock clean
+.PHONY: help demo serve test check chaos bench quality lint format lock clean
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -34,9 +34,12 @@ serve: .venv/.built ## Start the gateway at 127.0.0.1:8080
 test: lint ## Run everything that CI runs: lint, types, contracts, Rust and Python tests
 	cargo test --locked --quiet
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest neuralrouting._core
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: test ## The same as test
+
+chaos: .venv/.built ## Kill, stop, fill up and race at the full counts (an hour or two)
+	CHAOS=full $(BIN)/pytest tests/chaos --timeout=1800 -s
 
 lint: .venv/.built ## Formatting, lint, types, import contracts, clippy
 	@$(call need,rustfmt,run `rustup component add rustfmt` or install your distribution's rustfmt)
@@ -54,9 +57,11 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 	$(BIN)/ruff format $(PYTHON_FILES)
 	cargo fmt
 
-bench: .venv/.built ## Measure the native core, then a running gateway under load (four minutes)
+bench: .venv/.built ## Measure the native core, admission, the ledger, then a running gateway under load (five minutes)
 	cargo bench --locked
 	$(BIN)/python -m benches.hostile
+	$(BIN)/python -m benches.admission
+	$(BIN)/python -m benches.ledger
 	$(BIN)/python -m benches.gateway
 
 quality: .venv/.built ## Measure shield and classifier on labelled rows and write docs/quality.md (DATA=DIR)
