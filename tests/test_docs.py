@@ -1,16 +1,21 @@
 """What the documents say is run, looked up or counted, so that it stays true."""
 
+import asyncio
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import pytest
 
+from live_gateway import LiveGateway
+from neuralrouting.accounts.keys import create_key
 from neuralrouting.api.schema import document
 from neuralrouting.errors import ConfigError, NeuralRoutingError
+from neuralrouting.storage.keys import KeyOptions, KeyRows
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -18,13 +23,6 @@ SNIPPET = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 API = (ROOT / "docs" / "api.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-
-
-class Gateway(Protocol):
-    """The running gateway, as the fixture of that name gives it."""
-
-    url: str
-    api_key: str
 
 
 def name_of(path: Path) -> str:
@@ -57,9 +55,23 @@ def error_codes() -> set[str]:
     return codes
 
 
+@pytest.fixture(scope="module")
+def operator_key(gateway: LiveGateway) -> str:
+    """A key that may do everything."""
+
+    async def made() -> str:
+        async with gateway.opened() as database:
+            now_ms, options = int(time.time() * 1000), KeyOptions(role="operator")
+            minted = await create_key(KeyRows(database), "default", "docs", live=True, now_ms=now_ms, options=options)
+            return minted.key
+
+    return asyncio.run(made())
+
+
 @pytest.mark.parametrize(("language", "snippet"), snippets())
-def test_a_snippet_runs_as_it_is_printed(gateway: Gateway, language: str, snippet: str):
+def test_a_snippet_runs_as_it_is_printed(gateway: LiveGateway, operator_key: str, language: str, snippet: str):
     there = snippet.replace("http://127.0.0.1:8080", gateway.url).replace("nr_live_...", gateway.api_key)
+    there = there.replace("nr_live_OPERATOR", operator_key)
     command = [sys.executable, "-c", there] if language == "python" else ["bash", "-euo", "pipefail", "-c", there]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -86,7 +98,19 @@ def test_every_error_code_is_documented(code: str):
 @pytest.mark.parametrize("path", sorted(document("0")["paths"]))
 def test_every_path_is_documented(path: str):
     headings = " ".join(line for line in API.splitlines() if line.startswith("## "))
-    assert re.search(rf"(GET|POST) {re.escape(path)}(,|\s|$)", headings)
+    assert re.search(rf"(GET|POST|PUT|PATCH|DELETE) {re.escape(path)}(,|\s|$)", headings)
+
+
+def test_every_parameter_and_field_of_figures_and_administration_is_documented():
+    described: dict[str, Any] = document("0")
+    operations = [operation for item in described["paths"].values() for operation in item.values()]
+    names = {parameter["name"] for operation in operations for parameter in operation.get("parameters", ())}
+    for operation in operations:
+        if "x-access" in operation and "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            names |= set(described["components"]["schemas"][schema]["properties"])
+    assert {"group_by", "limit_usd", "monthly_credits"} <= names
+    assert {name for name in names if f"`{name}`" not in API and f"{{{name}}}" not in API} == set()
 
 
 def test_every_header_is_documented():
