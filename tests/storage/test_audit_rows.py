@@ -5,7 +5,7 @@ import pytest
 from neuralrouting.storage.attribution import Attribution
 from neuralrouting.storage.audit import EXAMINED_ROWS, AuditPlace, AuditQuery, AuditRows
 from neuralrouting.storage.database import Database
-from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow
+from neuralrouting.storage.requests import APPEND_REQUEST, RequestRow
 from settling import NOON_MS, request_row
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +14,7 @@ ALL = AuditQuery("acme", 0, NOON_MS + 10**9)
 
 
 async def _insert(database: Database, *rows: RequestRow) -> AuditRows:
-    await database.write([(INSERT_REQUEST, [row.values() for row in rows])])
+    await database.write([(APPEND_REQUEST, [row.values() for row in rows])])
     return AuditRows(database)
 
 

@@ -10,13 +10,14 @@ import pytest
 from neuralrouting.errors import ConfigError
 from neuralrouting.exchange import Budget, CacheEntry, Plan, SecurityEvent
 from neuralrouting.storage.accounts import AccountRow
+from neuralrouting.storage.audit import AuditRows
 from neuralrouting.storage.books import Balance, Books
 from neuralrouting.storage.database import FILE_NAME, Database, open_database
 from neuralrouting.storage.keys import KeyRow, KeyRows
 from neuralrouting.storage.ledger import Entry
 from neuralrouting.storage.migrate import Migration, packaged, pending, statements
 from neuralrouting.storage.postgres import open_postgres
-from neuralrouting.storage.requests import RequestRow, RequestRows
+from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.rollups import CELL_COLUMNS, ROLLUP_COLUMNS, SESSION_COLUMNS
 from neuralrouting.storage.rules import RuleRow
 from neuralrouting.storage.sqlite import open_sqlite
@@ -143,7 +144,7 @@ async def test_a_database_of_the_first_version_keeps_its_keys_and_requests_and_g
         assert await opened.fetch(LOG) == APPLIED
         [key] = await KeyRows(opened).all("acme")
         assert (key.id, key.shield_mode) == ("one", None)
-        row = await RequestRows(opened).find("x", "x")
+        row = await AuditRows(opened).find("x", "x")
         assert row is not None
         assert (row.status, row.task, row.complexity_tenths, row.high_risk, row.risk_domain) == (1, *[None] * 4)
         assert (row.team, row.hold_state, row.held_mc, row.charged_mc) == (None, None, 0, 0)

@@ -1,12 +1,13 @@
-"""Request rows: found by their account only, summed up without mixing real and simulated money."""
+"""Request rows: they come back as they were written, and by their account only."""
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuralrouting.storage.database import Database
-from neuralrouting.storage.requests import INSERT_REQUEST, RequestRow, RequestRows, Sums, Totals
+from neuralrouting.storage.audit import AuditRows
+from neuralrouting.storage.database import Database, RowError
+from neuralrouting.storage.requests import APPEND_REQUEST, RequestRow
 
 pytestmark = pytest.mark.anyio
 
@@ -53,9 +54,9 @@ def _row(request_id: str, **changes: object) -> RequestRow:
     return msgspec.structs.replace(row, **changes)
 
 
-async def _insert(database: Database, *rows: RequestRow) -> RequestRows:
-    await database.write([(INSERT_REQUEST, [row.values() for row in rows])])
-    return RequestRows(database)
+async def _insert(database: Database, *rows: RequestRow) -> AuditRows:
+    await database.write([(APPEND_REQUEST, [row.values() for row in rows])])
+    return AuditRows(database)
 
 
 async def test_a_row_comes_back_as_it_was_written(database: Database):
@@ -64,8 +65,8 @@ async def test_a_row_comes_back_as_it_was_written(database: Database):
     unasked = _row("unasked", task=None, complexity_tenths=None, high_risk=None)
     rows = await _insert(database, plain, full, risky, unasked)
     for row in (plain, full, risky, unasked):
-        assert await rows.find(row.request_id, "acme") == row
-    assert await rows.count() == 4
+        assert await rows.find(row.request_id, "acme", bodies=True) == row
+    assert await database.fetch("SELECT COUNT(*) FROM requests") == [(4,)]
 
 
 async def test_another_accounts_request_is_not_found(database: Database):
@@ -74,34 +75,12 @@ async def test_another_accounts_request_is_not_found(database: Database):
     assert await rows.find("nobodys", "acme") is None
 
 
-async def test_writing_a_batch_again_changes_nothing(database: Database):
+async def test_a_request_that_is_written_down_is_not_written_again(database: Database):
     rows = await _insert(database, _row("a"), _row("b"))
-    await _insert(database, _row("a", status=500), _row("b"), _row("c"))
-    assert await rows.count() == 3
+    with pytest.raises(RowError):
+        await _insert(database, _row("c"), _row("a", status=500))
+    assert await database.fetch("SELECT COUNT(*) FROM requests") == [(2,)]
     assert await rows.find("a", "acme") == _row("a")
-
-
-async def test_totals_keep_real_simulated_and_unpriced_apart(database: Database):
-    rows = await _insert(
-        database,
-        _row("real", cost_nanousd=100, baseline_nanousd=1_000),
-        _row("dear", cost_nanousd=500, baseline_nanousd=400),
-        _row("no baseline", cost_nanousd=7, baseline_nanousd=None),
-        _row("unpriced", cost_nanousd=None, baseline_nanousd=5_000),
-        _row("simulated", simulated=True, cost_nanousd=1, baseline_nanousd=2**53),
-        _row("old", created_ms=5, cost_nanousd=2**60),
-        _row("others", account_id="other", cost_nanousd=2**60),
-    )
-    assert await rows.totals("acme", 1_760_000_000_000) == Totals(
-        real=Sums(
-            4, 1, cost_nanousd=607, baseline_nanousd=1_400, saved_nanousd=800, prompt_tokens=40, completion_tokens=80
-        ),
-        simulated=Sums(1, 0, 1, 2**53, 2**53 - 1, 10, 20),
-    )
-
-
-async def test_an_account_without_requests_has_empty_totals(database: Database):
-    assert await RequestRows(database).totals("acme", 0) == Totals(real=Sums(), simulated=Sums())
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -124,4 +103,4 @@ async def test_any_value_survives(database: Database, values: dict[str, object])
     row = _row("x", **values)
     await database.execute("DELETE FROM requests")
     rows = await _insert(database, row)
-    assert await rows.find("x", "acme") == row
+    assert await rows.find("x", "acme", bodies=True) == row

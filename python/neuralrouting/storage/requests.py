@@ -1,11 +1,9 @@
 """Rows of served and refused requests: one per request, with its decision, tokens, cost and time."""
 
-from typing import Any
-
 import msgspec
 
 from neuralrouting.exchange import HoldState
-from neuralrouting.storage.database import Database, Row
+from neuralrouting.storage.database import Row
 
 
 class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -67,31 +65,8 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     provider_cache_nanousd: int = 0
 
     def values(self) -> Row:
-        """Return what `INSERT_REQUEST` takes."""
+        """Return what `APPEND_REQUEST` takes."""
         return msgspec.structs.astuple(self)
-
-
-class Sums(msgspec.Struct, frozen=True):
-    """What some requests come to, in nano-dollars and tokens.
-
-    `cost_nanousd` adds what is known; `unpriced` counts the requests that it leaves out. `baseline_nanousd`
-    and `saved_nanousd` are over the requests that have both a cost and a baseline: they can be compared.
-    """
-
-    requests: int = 0
-    unpriced: int = 0
-    cost_nanousd: int = 0
-    baseline_nanousd: int = 0
-    saved_nanousd: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """Real and simulated money, never added up."""
-
-    real: Sums
-    simulated: Sums
 
 
 _COLUMNS = RequestRow.__struct_fields__
@@ -100,49 +75,3 @@ APPEND_REQUEST = (
     f"VALUES ({', '.join(f'${place}' for place in range(1, len(_COLUMNS) + 1))})"
 )
 """Takes `RequestRow.values()`. A row that is there already is refused."""
-INSERT_REQUEST = f"{APPEND_REQUEST} ON CONFLICT DO NOTHING"
-"""Takes `RequestRow.values()`. A row that is there already stays, so that a batch may be written again."""
-
-_FIND = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE request_id = $1 AND account_id = $2"  # noqa: S608
-_TOTALS = """
-SELECT
-    simulated,
-    COUNT(*),
-    SUM(CASE WHEN cost_nanousd IS NULL THEN 1 ELSE 0 END),
-    CAST(COALESCE(SUM(cost_nanousd), 0) AS BIGINT),
-    CAST(COALESCE(SUM(CASE WHEN cost_nanousd IS NULL THEN NULL ELSE baseline_nanousd END), 0) AS BIGINT),
-    CAST(COALESCE(SUM(baseline_nanousd - cost_nanousd), 0) AS BIGINT),
-    CAST(SUM(prompt_tokens) AS BIGINT),
-    CAST(SUM(completion_tokens) AS BIGINT)
-FROM requests
-WHERE account_id = $1 AND created_ms >= $2
-GROUP BY simulated
-"""
-
-
-class RequestRows:
-    """Reads request rows; they are written through the `Writer` with `INSERT_REQUEST`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def find(self, request_id: str, account_id: str) -> RequestRow | None:
-        """Return one request of this account; another account's is as unknown as none."""
-        rows = await self._database.fetch(_FIND, request_id, account_id)
-        # Not strict: the databases keep a flag as 0 or 1.
-        return msgspec.convert(rows[0], RequestRow, strict=False) if rows else None
-
-    async def count(self) -> int:
-        """Return how many requests are written down, of all accounts."""
-        rows = await self._database.fetch("SELECT COUNT(*) FROM requests")
-        return int(rows[0][0])
-
-    async def totals(self, account_id: str, since_ms: int) -> Totals:
-        """Sum up an account's requests from `since_ms` (Unix time) on."""
-        rows = await self._database.fetch(_TOTALS, account_id, since_ms)
-        sums: dict[bool, Sums] = {bool(row[0]): _sums(row[1:]) for row in rows}
-        return Totals(real=sums.get(False, Sums()), simulated=sums.get(True, Sums()))
-
-
-def _sums(row: tuple[Any, ...]) -> Sums:
-    return Sums(*(int(value) for value in row))
