@@ -3,10 +3,20 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use _core::{Engine, ExactCache, Hints, Inspection, Shield, StoredReply, Upstream, estimate_tokens};
+use _core::{
+    Engine, ExactCache, Hints, Inspection, Semantic, Shield, StoredReply, Upstream, estimate_tokens,
+};
 use divan::{Bencher, black_box};
 
-const HINTS: Hints<'_> = Hints { shield: None, model: None, routing_mode: None, read_cache: true };
+const HINTS: Hints<'_> = Hints {
+    shield: None,
+    model: None,
+    routing_mode: None,
+    read_cache: true,
+    semantic: false,
+    threshold: 0.0,
+    user: None,
+};
 const PROSE: &str = "Large bridges move: steel grows by about 12 mm per metre and 1000 degrees, so engineers leave \
     joints between the sections. Explain to a 9-year-old why, in two or three sentences. ";
 
@@ -31,6 +41,7 @@ fn reply(bytes: usize) -> StoredReply {
     StoredReply {
         body: vec![b'x'; bytes].into(),
         deployment: "openai/gpt-4o-mini".into(),
+        account: "acct".into(),
         simulated: false,
         prompt_tokens: 210,
         completion_tokens: 64,
@@ -39,7 +50,7 @@ fn reply(bytes: usize) -> StoredReply {
 }
 
 fn engine() -> Engine {
-    Engine::new(ExactCache::with_clock(256 << 20, 604_800, Box::new(|| 1_800_000_001)))
+    Engine::new(ExactCache::with_clock(256 << 20, 604_800, Box::new(|| 1_800_000_001)), Semantic::default())
 }
 
 fn inspect(engine: &Engine, body: &str) -> Option<Inspection> {
@@ -69,9 +80,100 @@ fn inspect_with_the_shield(bencher: Bencher, text_bytes: usize) {
 fn inspect_hit(bencher: Bencher, text_bytes: usize) {
     let (engine, body) = (engine(), body(text_bytes));
     if let Some(found) = inspect(&engine, &body) {
-        engine.cache.store(found.key, reply(700));
+        engine.cache.store(found.key, reply(700), None);
     }
     bencher.bench(|| inspect(&engine, black_box(&body)).map(|found| found.hit.is_some()));
+}
+
+const SEMANTIC: Hints<'_> = Hints { semantic: true, ..HINTS };
+const VERBS: [&str; 10] =
+    ["clean", "repair", "paint", "sell", "store", "measure", "carry", "design", "choose", "recycle"];
+const THINGS: [&str; 20] = [
+    "chair", "bridge", "violin", "bicycle", "window", "carpet", "boiler", "camera", "fence", "ladder",
+    "mirror", "piano", "roof", "shovel", "tent", "wheel", "anchor", "basket", "candle", "drum",
+];
+const PLACES: [&str; 50] = [
+    "kitchen",
+    "garden",
+    "museum",
+    "harbour",
+    "desert",
+    "school",
+    "hospital",
+    "factory",
+    "theatre",
+    "castle",
+    "cellar",
+    "village",
+    "airport",
+    "station",
+    "library",
+    "bakery",
+    "brewery",
+    "chapel",
+    "cinema",
+    "college",
+    "court",
+    "dairy",
+    "embassy",
+    "farm",
+    "forest",
+    "gallery",
+    "hotel",
+    "island",
+    "jungle",
+    "laboratory",
+    "market",
+    "mill",
+    "mine",
+    "monastery",
+    "office",
+    "orchard",
+    "palace",
+    "prison",
+    "quarry",
+    "ranch",
+    "school",
+    "shipyard",
+    "stable",
+    "stadium",
+    "studio",
+    "temple",
+    "tunnel",
+    "valley",
+    "vineyard",
+    "workshop",
+];
+
+/// Up to 100,000 different questions.
+fn question(nth: usize) -> String {
+    let at = |words: &[&str], step: usize| words[nth / step % words.len()].to_owned();
+    let (verb, thing, place) = (at(&VERBS, 1), at(&THINGS, 10), at(&PLACES, 200));
+    let colour = ["red", "old", "heavy", "wooden", "rusty", "tiny", "broken", "wet", "round", "noisy"]
+        [nth / 10_000 % 10];
+    format!(
+        r#"{{"messages":[{{"role":"user","content":"How do I {verb} a {colour} {thing} in a {place}?"}}]}}"#
+    )
+}
+
+/// Everything that a question costs that no answer fits, or that another one's answer fits: parse, key, plain words,
+/// embedding, scan, verifier, and for a miss the classifier. The scope has this many stored questions.
+#[divan::bench(args = [1_000, 10_000, 100_000], consts = [false, true])]
+fn inspect_semantic<const HIT: bool>(bencher: Bencher, stored: usize) {
+    let engine = engine();
+    for nth in 0..stored {
+        if let Ok(found) = engine.inspect(question(nth).as_bytes(), "tenant-1", SEMANTIC) {
+            engine.cache.store(found.key, reply(700), found.probe);
+        }
+    }
+    let asked = if HIT {
+        question(stored / 2).replace("How do I", "What is the best way to")
+    } else {
+        question(stored / 2).replace("How do I", "Why should nobody")
+    };
+    bencher.bench(|| {
+        engine.inspect(black_box(asked.as_bytes()), "tenant-1", SEMANTIC).map(|it| it.hit.is_some()).ok()
+    });
 }
 
 #[divan::bench(args = SIZES)]
@@ -105,7 +207,7 @@ fn store_700_bytes(bencher: Bencher) {
             key[..8].copy_from_slice(&nth.fetch_add(1, Ordering::Relaxed).to_le_bytes());
             (key, reply(700))
         })
-        .bench_values(|(key, reply)| engine.cache.store(key, reply));
+        .bench_values(|(key, reply)| engine.cache.store(key, reply, None));
 }
 
 #[divan::bench]

@@ -6,6 +6,7 @@ from typing import final
 __all__ = [
     "CachedReply",
     "Classification",
+    "Comparison",
     "Engine",
     "Hit",
     "Inspection",
@@ -18,6 +19,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "classify",
+    "compare_questions",
     "estimate_tokens",
     "plain_chunk",
 ]
@@ -41,7 +43,17 @@ def plain_chunk(data: bytes) -> tuple[bytes, str] | None:
 
 @final
 class CachedReply:
-    """One stored answer, as it was given to `Engine.store`."""
+    """One stored answer, as it was given to `Engine.store`, and how it was found."""
+
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def kind(self) -> str:
+        """How it was found: exact, canonical or semantic."""
+
+    @property
+    def similarity(self) -> float:
+        """The cosine of both questions; 1 unless the kind is semantic."""
 
     @property
     def body(self) -> bytes: ...
@@ -145,6 +157,37 @@ class Shield:
     def hash(self) -> str: ...
 
 @final
+class Comparison:
+    """What the semantic levels make of two texts."""
+
+    @property
+    def unfit(self) -> str | None:
+        """Why one of the texts takes no part; None when both do."""
+
+    @property
+    def canonical(self) -> bool:
+        """Whether they are one text but for case, punctuation, courtesies and the like."""
+
+    @property
+    def similarity(self) -> float | None:
+        """Their cosine by the built-in embedder; None where there are no rules for their language."""
+
+    @property
+    def likeness(self) -> str | None:
+        """What the verifier says: same, close or differs; None where it has no rules."""
+
+    @property
+    def rule(self) -> str | None:
+        """The rule that tells them apart; None where none does."""
+
+    @property
+    def words(self) -> list[str]:
+        """What is embedded of each text, as far as they take part."""
+
+def compare_questions(first: str, second: str, *, verifier: str = "strict") -> Comparison:
+    """Compare two texts as the semantic levels do. Raises ValueError for a verifier other than strict, std and off."""
+
+@final
 class Inspection:
     """What one pass over one request body found out. Read-only."""
 
@@ -189,6 +232,22 @@ class Inspection:
     @property
     def hit(self) -> CachedReply | None: ...
     @property
+    def scope(self) -> bytes | None:
+        """What must be equal in other requests that its answer may be given to; None: it is for itself alone."""
+
+    @property
+    def probe(self) -> bytes | None:
+        """What other questions are compared with, as `Engine.store` takes it back."""
+
+    @property
+    def miss_reason(self) -> str | None:
+        """Why no answer to another question was given; None when one was, or nobody looked."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether candidates wait for the second embedder to decide on them."""
+
+    @property
     def verdict(self) -> Verdict | None: ...
     @property
     def classification(self) -> Classification | None: ...
@@ -205,9 +264,18 @@ class Inspection:
 
 @final
 class Engine:
-    """The native core of one worker: request parser and exact cache."""
+    """The native core of one worker: request parser and cache."""
 
-    def __new__(cls, *, cache_bytes: int = 268435456, cache_ttl_s: int = 604800) -> Engine: ...
+    def __new__(
+        cls,
+        *,
+        cache_bytes: int = 268435456,
+        cache_ttl_s: int = 604800,
+        similarity_threshold: float = 0.92,
+        verifier: str = "strict",
+        decides: bool = False,
+        per_user: bool = False,
+    ) -> Engine: ...
     def inspect(
         self,
         body: bytes,
@@ -217,23 +285,65 @@ class Engine:
         routing_mode: str | None = None,
         read_cache: bool = True,
         shield: Shield | None = None,
+        semantic: bool = False,
+        threshold: float = 0.0,
+        user: str | None = None,
     ) -> Inspection: ...
+    def look_again(self, inspection: Inspection) -> CachedReply | None:
+        """Look for an answer once more, after others were stored."""
+
+    def decide(self, inspection: Inspection, decider: str, vector: bytes) -> CachedReply | None:
+        """Let the second embedder decide: `vector` holds signed bytes, of which only the direction counts."""
+
     def store(
         self,
         key: bytes,
         body: bytes,
         *,
         deployment: str,
+        account: str = "",
         simulated: bool = False,
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
         stored_at_s: int | None = None,
-    ) -> bool: ...
+        scope: bytes | None = None,
+        probe: bytes | None = None,
+        embedder: str | None = None,
+    ) -> bool:
+        """Store an answer; false if it is too large or already too old.
+
+        It is found by other questions where `scope`, `probe` and `embedder` are those of an Inspection of this version.
+        """
+
+    def attach(self, key: bytes, decider: str, vector: bytes) -> bool:
+        """Keep the second embedder's vector (signed bytes) of a stored answer's question; false if it is not here."""
+
     def forget(self, key: bytes) -> bool: ...
+    def purge(
+        self,
+        *,
+        account: str,
+        before_s: int,
+        scope: bytes | None = None,
+        key: bytes | None = None,
+        pattern: str | None = None,
+    ) -> int:
+        """Remove an account's answers stored by a time (Unix seconds) that match all that is given; say how many."""
+
+    def retire(self, scope: bytes, key: bytes, similarity: float) -> bool:
+        """Drop an answer that was wrong for a question alike; its scope asks for more likeness from now on."""
+
+    @property
+    def embedder(self) -> str:
+        """Which table of words the built-in embedder has."""
+
     @property
     def cache_entries(self) -> int: ...
     @property
     def cache_used_bytes(self) -> int: ...
+    @property
+    def near_entries(self) -> int:
+        """Answers that can be found by other questions."""
 
 @final
 class Permit:

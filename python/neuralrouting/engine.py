@@ -3,6 +3,7 @@
 from neuralrouting._core import (  # noqa: TID251  the one door
     CachedReply,
     Classification,
+    Comparison,
     Engine,
     Hit,
     Inspection,
@@ -15,6 +16,7 @@ from neuralrouting._core import (  # noqa: TID251  the one door
     Verdict,
     __version__,
     classify,
+    compare_questions,
     estimate_tokens,
     plain_chunk,
 )
@@ -23,6 +25,7 @@ from neuralrouting.errors import BodyTooLarge, ConfigError, InvalidField, Malfor
 __all__ = [
     "CachedReply",
     "Classification",
+    "Comparison",
     "Engine",
     "Hit",
     "Inspection",
@@ -34,6 +37,7 @@ __all__ = [
     "Shield",
     "Verdict",
     "classify",
+    "compare_questions",
     "compile_rules",
     "estimate_tokens",
     "panicked",

@@ -11,7 +11,10 @@ use crate::json::{Kind, Value};
 pub type Key = [u8; 32];
 
 /// Part of every key; raise it when the encoding or the meaning of an entry changes.
-const SCHEMA: &str = "neuralrouting-exact-1";
+const SCHEMA: &str = "neuralrouting-exact-2";
+
+/// The same of every scope, so that none is ever a key.
+const SCOPE: &str = "neuralrouting-scope-1";
 
 /// Names under which the router itself is asked for; to the cache they are one model.
 const VIRTUAL_MODELS: [&str; 3] = ["auto", "neural-router-v2", "neural-optimizer"];
@@ -44,13 +47,35 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// Compute the key of a request: `root` is its body, `model` and `routing_mode` the effective ones.
-pub(crate) fn key_of(root: Value<'_>, tenant: &str, model: Option<&str>, routing_mode: Option<&str>) -> Key {
-    let model = model.filter(|name| !VIRTUAL_MODELS.contains(name)).unwrap_or("auto");
-    let mut encoder = Encoder::new(SCHEMA);
-    encoder.text(tenant);
-    encoder.text(model);
-    encoder.text(routing_mode.unwrap_or_default());
+/// For whom a request is answered, and by which models: the same body of another tenant is another request.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    pub tenant: &'a str,
+    /// Empty where the users of a tenant share their answers.
+    pub user: &'a str,
+    /// The effective one.
+    pub model: Option<&'a str>,
+    /// The effective one.
+    pub routing_mode: Option<&'a str>,
+}
+
+/// Compute the key of a request, whose body is `root`.
+pub(crate) fn key_of(root: Value<'_>, policy: Policy<'_>) -> Key {
+    digest(SCHEMA, root, policy, None)
+}
+
+/// Compute what requests that differ in one text alone have in common: the key without the value `text`.
+pub(crate) fn scope_of(root: Value<'_>, policy: Policy<'_>, text: Value<'_>) -> Key {
+    digest(SCOPE, root, policy, Some(text))
+}
+
+fn digest<'a>(schema: &str, root: Value<'a>, policy: Policy<'_>, without: Option<Value<'a>>) -> Key {
+    let mut encoder = Encoder::new(schema);
+    encoder.without = without;
+    encoder.text(policy.tenant);
+    encoder.text(policy.user);
+    encoder.text(policy.model.filter(|name| !VIRTUAL_MODELS.contains(name)).unwrap_or("auto"));
+    encoder.text(policy.routing_mode.unwrap_or_default());
     encoder.object(root, &LEFT_OUT);
     encoder.finish()
 }
@@ -67,12 +92,14 @@ struct Encoder<'a> {
     buffer: Vec<u8>,
     /// Members of the objects being encoded, innermost last, each object's part sorted.
     order: Vec<(std::borrow::Cow<'a, str>, Value<'a>)>,
+    /// The one value that does not count, only that it is there.
+    without: Option<Value<'a>>,
 }
 
 impl<'a> Encoder<'a> {
     fn new(schema: &str) -> Self {
         let buffer = Vec::with_capacity(BUFFER_BYTES);
-        let mut encoder = Self { hash: Sha256::new(), buffer, order: Vec::new() };
+        let mut encoder = Self { hash: Sha256::new(), buffer, order: Vec::new(), without: None };
         encoder.text(schema);
         encoder
     }
@@ -83,6 +110,9 @@ impl<'a> Encoder<'a> {
     }
 
     fn value(&mut self, value: Value<'a>) {
+        if self.without.is_some_and(|left_out| left_out.is_at(value)) {
+            return self.buffer.push(b'*');
+        }
         match value.kind() {
             Kind::Object => self.object(value, &[]),
             Kind::Array => {

@@ -1,6 +1,8 @@
 //! Readers of single fields: each takes a JSON value and gives a typed one, or refuses and names the field.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use crate::error::Rejection;
 use crate::json::{Kind, Value};
@@ -19,30 +21,31 @@ pub(crate) fn boolean(value: Value<'_>, param: &str) -> Optional<bool> {
 
 /// A literal without fraction or exponent: `1.0` and `1e3` are not integers on the wire.
 pub(crate) fn integer(value: Value<'_>, param: &str, range: &RangeInclusive<i64>) -> Optional<i64> {
+    within(value, param, range, "an integer")
+}
+
+pub(crate) fn number(value: Value<'_>, param: &str, range: &RangeInclusive<f64>) -> Optional<f64> {
+    within(value, param, range, "a number")
+}
+
+fn within<T>(value: Value<'_>, param: &str, range: &RangeInclusive<T>, what: &str) -> Optional<T>
+where
+    T: FromStr + PartialOrd + Display,
+{
     if value.is_null() {
         return Ok(None);
     }
     let read = if value.kind() == Kind::Number { value.raw().parse().ok() } else { None };
     match read.filter(|number| range.contains(number)) {
         Some(number) => Ok(Some(number)),
-        None => {
-            Err(Rejection::field(param, &format!("be an integer from {} to {}", range.start(), range.end())))
-        }
+        None => Err(Rejection::field(param, &format!("be {what} from {} to {}", range.start(), range.end()))),
     }
 }
 
-/// An integer literal of any size, which is only passed on.
-pub(crate) fn whole_number(value: Value<'_>, param: &str) -> Result<(), Rejection> {
+/// An integer literal of any size, which is only passed on; false for none.
+pub(crate) fn whole_number(value: Value<'_>, param: &str) -> Result<bool, Rejection> {
     let whole = value.kind() == Kind::Number && !value.raw().contains(['.', 'e', 'E']);
-    if whole || value.is_null() { Ok(()) } else { Err(Rejection::field(param, "be an integer or null")) }
-}
-
-pub(crate) fn number(value: Value<'_>, param: &str, range: &RangeInclusive<f64>) -> Result<(), Rejection> {
-    let within = || value.raw().parse().is_ok_and(|number: f64| range.contains(&number));
-    if value.is_null() || (value.kind() == Kind::Number && within()) {
-        return Ok(());
-    }
-    Err(Rejection::field(param, &format!("be a number from {} to {}", range.start(), range.end())))
+    if whole || value.is_null() { Ok(whole) } else { Err(Rejection::field(param, "be an integer or null")) }
 }
 
 /// A string of at most `max_chars` characters.

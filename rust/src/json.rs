@@ -96,6 +96,11 @@ impl<'a> Value<'a> {
         self.kind() == Kind::Null
     }
 
+    /// Is it the very value `other`, in its place of the same document?
+    pub(crate) fn is_at(self, other: Self) -> bool {
+        self.index == other.index && std::ptr::eq(self.nodes, other.nodes)
+    }
+
     /// Its own bytes in the body, quotes included.
     #[must_use]
     pub fn raw(self) -> &'a str {

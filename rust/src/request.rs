@@ -94,11 +94,15 @@ pub struct Request {
     pub max_tokens: Option<i64>,
     pub max_completion_tokens: Option<i64>,
     pub message_count: usize,
+    /// Messages that are no instructions: of the user, the assistant or a tool.
+    pub turn_count: usize,
     pub has_tools: bool,
     pub has_images: bool,
     pub has_audio: bool,
     pub json_mode: JsonMode,
     pub logprobs: bool,
+    pub temperature: Option<f64>,
+    pub has_seed: bool,
     /// Estimate over messages, tools and images.
     pub prompt_tokens: usize,
 }
@@ -155,6 +159,8 @@ impl Request {
             "functions" => self.read_tools(value.items().next().is_some(), value),
             "response_format" => self.read_response_format(value)?,
             "logprobs" => self.logprobs = fields::boolean(value, name)?.unwrap_or(false),
+            "temperature" => self.temperature = fields::number(value, name, &(0.0..=2.0))?,
+            "seed" => self.has_seed = fields::whole_number(value, name)?,
             _ => return check_passed_on(name, value),
         }
         Ok(())
@@ -217,6 +223,7 @@ impl Request {
             return Err((".role".into(), "be one of system, developer, user, assistant, tool, function"));
         };
         self.has_tools |= matches!(&*role, "tool" | "function");
+        self.turn_count += usize::from(!matches!(&*role, "system" | "developer"));
         self.prompt_tokens += tokens::PER_MESSAGE;
         let content = content.filter(|content| !content.is_null());
         match content {
@@ -258,9 +265,13 @@ impl Request {
 
 /// The text of the last user message. Empty if there is none.
 pub(crate) fn last_user_text(root: Value<'_>) -> Cow<'_, str> {
+    last_user_message(root).map_or(Cow::Borrowed(""), text_of)
+}
+
+/// The last user message.
+pub(crate) fn last_user_message(root: Value<'_>) -> Option<Value<'_>> {
     let messages = root.get("messages").into_iter().flat_map(Value::items);
-    let last = messages.filter(|message| message.get("role").is_some_and(|role| role.is("user"))).last();
-    last.map_or(Cow::Borrowed(""), text_of)
+    messages.filter(|message| message.get("role").is_some_and(|role| role.is("user"))).last()
 }
 
 /// The text of a message; its text parts are joined by line breaks. Empty if there is none.
@@ -306,11 +317,9 @@ fn read_stream_options(value: Value<'_>) -> Result<bool, Rejection> {
 /// Fields that only the provider reads, but whose types OpenAI fixes. Unknown ones pass untouched.
 fn check_passed_on(name: &str, value: Value<'_>) -> Result<(), Rejection> {
     match name {
-        "temperature" => fields::number(value, name, &(0.0..=2.0)),
-        "top_p" => fields::number(value, name, &(0.0..=1.0)),
-        "presence_penalty" | "frequency_penalty" => fields::number(value, name, &(-2.0..=2.0)),
+        "top_p" => fields::number(value, name, &(0.0..=1.0)).map(drop),
+        "presence_penalty" | "frequency_penalty" => fields::number(value, name, &(-2.0..=2.0)).map(drop),
         "top_logprobs" => fields::integer(value, name, &(0..=20)).map(drop),
-        "seed" => fields::whole_number(value, name),
         "stop" => fields::stop(value),
         "tool_choice" => fields::one_of(
             value,

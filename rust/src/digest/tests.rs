@@ -1,12 +1,45 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Key, LEFT_OUT, fingerprint_of, key_of};
+use super::{Key, LEFT_OUT, Policy, fingerprint_of, key_of, scope_of};
 use crate::json::Tree;
 
 fn key(body: &str, tenant: &str, model: Option<&str>, mode: Option<&str>) -> Key {
     let (tree, text) = Tree::parse(body.as_bytes()).unwrap();
-    key_of(tree.root(text), tenant, model, mode)
+    key_of(tree.root(text), Policy { tenant, user: "", model, routing_mode: mode })
+}
+
+/// The scope of a request without the content of its last message.
+fn scope(body: &str) -> Key {
+    let (tree, text) = Tree::parse(body.as_bytes()).unwrap();
+    let root = tree.root(text);
+    let policy = Policy { tenant: "t", user: "", model: None, routing_mode: None };
+    let last = root.get("messages").and_then(|messages| messages.items().last()).unwrap();
+    scope_of(root, policy, last.get("content").unwrap())
+}
+
+#[test]
+fn a_scope_is_everything_but_the_text_that_is_left_out() {
+    let body = |system: &str, user: &str, rest: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"system","content":"{system}"}},{{"role":"user","content":"{user}"}}]{rest}}}"#
+        )
+    };
+    let asked = scope(&body("Be brief.", "What is steel?", ""));
+    assert_eq!(asked, scope(&body("Be brief.", "How is iron made?", "")));
+    assert_eq!(asked, scope(&body("Be brief.", "What is steel?", r#","stream":true"#)));
+    assert_ne!(asked, scope(&body("Be long.", "What is steel?", "")));
+    assert_ne!(asked, scope(&body("Be brief.", "What is steel?", r#","max_tokens":9"#)));
+    assert_ne!(asked, plain(&body("Be brief.", "*", "")), "no text makes a key of a scope");
+}
+
+#[test]
+fn users_that_are_kept_apart_have_keys_of_their_own() {
+    let (tree, text) = Tree::parse(br#"{"messages":[]}"#).unwrap();
+    let key =
+        |tenant, user| key_of(tree.root(text), Policy { tenant, user, model: None, routing_mode: None });
+    assert_ne!(key("t", "anna"), key("t", "bert"));
+    assert_ne!(key("ta", "b"), key("t", "ab"), "where one ends and the other begins counts");
 }
 
 fn plain(body: &str) -> Key {

@@ -1,14 +1,22 @@
 use proptest::prelude::*;
 
-use super::{Engine, Hints, Inspection};
+use super::{Engine, Hints, Inspection, Semantic};
 use crate::error::{Fault, Rejection};
 use crate::exact::{ExactCache, StoredReply};
 
-const HINTS: Hints<'_> = Hints { shield: None, model: None, routing_mode: None, read_cache: true };
+const HINTS: Hints<'_> = Hints {
+    shield: None,
+    model: None,
+    routing_mode: None,
+    read_cache: true,
+    semantic: false,
+    threshold: 0.0,
+    user: None,
+};
 const BODY: &str = r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
 
 fn engine() -> Engine {
-    Engine::new(ExactCache::with_clock(1 << 20, 60, Box::new(|| 1_800_000_000)))
+    Engine::new(ExactCache::with_clock(1 << 20, 60, Box::new(|| 1_800_000_000)), Semantic::default())
 }
 
 fn inspect(body: &str, hints: Hints<'_>) -> Result<Inspection, Rejection> {
@@ -20,6 +28,7 @@ fn reply() -> StoredReply {
     StoredReply {
         body,
         deployment,
+        account: "acct".into(),
         simulated: true,
         prompt_tokens: 1,
         completion_tokens: 1,
@@ -32,7 +41,7 @@ fn a_stored_answer_is_found_again_by_its_tenant_only() {
     let engine = engine();
     let found = engine.inspect(BODY.as_bytes(), "t", HINTS).unwrap();
     assert!(found.hit.is_none());
-    assert!(engine.cache.store(found.key, reply()));
+    assert!(engine.cache.store(found.key, reply(), None));
     assert!(engine.inspect(BODY.as_bytes(), "t", HINTS).unwrap().hit.is_some());
     assert!(engine.inspect(BODY.as_bytes(), "other", HINTS).unwrap().hit.is_none());
     let unread = Hints { read_cache: false, ..HINTS };
@@ -95,4 +104,55 @@ proptest! {
             prop_assert!(crate::Tree::parse(&sent).is_ok());
         }
     }
+}
+
+/// Unit vectors at a cosine, as a second embedder might give them.
+fn at(cosine: f64) -> [Vec<i8>; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "within 127")]
+    let number = |share: f64| (share * 127.0).round() as i8;
+    let angle = cosine.acos();
+    [vec![127, 0], vec![number(angle.cos()), number(angle.sin())]]
+}
+
+/// Is the answer to one question served for another, where the second embedder gives them this cosine?
+fn decided(left: &str, right: &str, cosine: f64) -> bool {
+    let semantic = Semantic { decides: true, ..Semantic::default() };
+    let engine = Engine::new(ExactCache::with_clock(1 << 20, 60, Box::new(|| 1_800_000_000)), semantic);
+    let hints = Hints { semantic: true, ..HINTS };
+    let ask = |text: &str| engine.inspect(BODY.replace("Hi", text).as_bytes(), "t", hints).unwrap();
+    let [mine, theirs] = at(cosine);
+    let stored = ask(left);
+    assert!(engine.cache.store(stored.key, reply(), stored.probe));
+    assert!(engine.attach(&stored.key, "second", &mine));
+    let asked = ask(right);
+    assert!(asked.hit.is_none() && asked.undecided(), "{left} {right}");
+    engine.decide(&asked, "second", &theirs).is_some_and(|hit| f64::from(hit.similarity) > cosine - 0.005)
+}
+
+#[test]
+fn each_doubt_has_its_own_cosine() {
+    for (least, left, right) in [
+        (
+            0.95,
+            "What do brides with short hair wear at a wedding?",
+            "What do brides wear at a wedding with short hair?",
+        ),
+        (0.95, "What happens when a volcano erupts?", "What happened when a volcano erupted?"),
+        (0.95, "Why do tomatoes split on a balcony?", "Why do cherry tomatoes crack on a balcony garden?"),
+        (0.96, "How do I grow tomatoes?", "How do I grow cherry tomatoes?"),
+    ] {
+        assert!(decided(left, right, least + 0.007), "{left} {right}");
+        assert!(!decided(left, right, least - 0.007), "{left} {right}");
+    }
+}
+
+#[test]
+fn without_a_second_embedder_no_doubt_is_served() {
+    let hints = Hints { semantic: true, ..HINTS };
+    let engine = engine();
+    let ask = |text: &str| engine.inspect(BODY.replace("Hi", text).as_bytes(), "t", hints).unwrap();
+    let stored = ask("What happens when a volcano erupts?");
+    assert!(engine.cache.store(stored.key, reply(), stored.probe));
+    let asked = ask("What happened when a volcano erupted?");
+    assert!(asked.hit.is_none() && !asked.undecided());
 }

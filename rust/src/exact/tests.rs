@@ -13,6 +13,7 @@ fn reply(body: &[u8], stored_at_s: u64) -> StoredReply {
     StoredReply {
         body: body.into(),
         deployment,
+        account: "".into(),
         simulated: false,
         prompt_tokens: 1,
         completion_tokens: 2,
@@ -37,7 +38,7 @@ fn key(nth: u8) -> Key {
 #[test]
 fn an_answer_comes_back_as_it_was_stored() {
     let (cache, _) = cache(1 << 20, 60);
-    assert!(cache.store(key(1), reply(b"hello", NOW_S)));
+    assert!(cache.store(key(1), reply(b"hello", NOW_S), None));
     assert_eq!(*cache.get(&key(1)).unwrap(), reply(b"hello", NOW_S));
     assert!(cache.get(&key(2)).is_none());
     assert_eq!((cache.entries(), cache.used_bytes()), (1, 5 + 3 + OVERHEAD_BYTES));
@@ -46,7 +47,7 @@ fn an_answer_comes_back_as_it_was_stored() {
 #[test]
 fn an_expired_answer_is_gone_and_its_bytes_with_it() {
     let (cache, clock) = cache(1 << 20, 60);
-    cache.store(key(1), reply(b"x", NOW_S));
+    cache.store(key(1), reply(b"x", NOW_S), None);
     clock.store(NOW_S + 59, Ordering::Relaxed);
     assert!(cache.get(&key(1)).is_some());
     clock.store(NOW_S + 60, Ordering::Relaxed);
@@ -57,8 +58,8 @@ fn an_expired_answer_is_gone_and_its_bytes_with_it() {
 #[test]
 fn after_a_warm_start_age_counts_from_the_first_storing() {
     let (cache, clock) = cache(1 << 20, 60);
-    assert!(!cache.store(key(1), reply(b"x", NOW_S - 60)));
-    assert!(cache.store(key(1), reply(b"x", NOW_S - 50)));
+    assert!(!cache.store(key(1), reply(b"x", NOW_S - 60), None));
+    assert!(cache.store(key(1), reply(b"x", NOW_S - 50), None));
     clock.store(NOW_S + 10, Ordering::Relaxed);
     assert!(cache.get(&key(1)).is_none());
 }
@@ -66,22 +67,22 @@ fn after_a_warm_start_age_counts_from_the_first_storing() {
 #[test]
 fn an_answer_larger_than_a_shard_is_refused_and_the_others_stay() {
     let (cache, _) = cache(SHARDS * 1000, 60);
-    assert!(cache.store(key(1), reply(b"x", NOW_S)));
-    assert!(!cache.store(key(2), reply(&[0; 1000], NOW_S)));
+    assert!(cache.store(key(1), reply(b"x", NOW_S), None));
+    assert!(!cache.store(key(2), reply(&[0; 1000], NOW_S), None));
     assert!(cache.get(&key(1)).is_some());
 }
 
 #[test]
 fn without_room_or_time_nothing_is_stored() {
-    assert!(!cache(0, 60).0.store(key(1), reply(b"", NOW_S)));
-    assert!(!cache(1 << 20, 0).0.store(key(1), reply(b"", NOW_S)));
+    assert!(!cache(0, 60).0.store(key(1), reply(b"", NOW_S), None));
+    assert!(!cache(1 << 20, 0).0.store(key(1), reply(b"", NOW_S), None));
 }
 
 #[test]
 fn replacing_an_answer_counts_its_bytes_once() {
     let (cache, _) = cache(1 << 20, 60);
-    cache.store(key(1), reply(&[0; 100], NOW_S));
-    cache.store(key(1), reply(&[0; 7], NOW_S));
+    cache.store(key(1), reply(&[0; 100], NOW_S), None);
+    cache.store(key(1), reply(&[0; 7], NOW_S), None);
     assert_eq!((cache.entries(), cache.used_bytes()), (1, 7 + 3 + OVERHEAD_BYTES));
     assert!(cache.forget(&key(1)));
     assert!(!cache.forget(&key(1)));
@@ -94,7 +95,7 @@ fn keys_spread_over_all_shards() {
     for nth in 0..=255 {
         let mut key = [0; 32];
         key[0] = nth;
-        cache.store(key, reply(b"x", NOW_S));
+        cache.store(key, reply(b"x", NOW_S), None);
     }
     assert_eq!(cache.entries(), SHARDS);
 }
@@ -147,7 +148,7 @@ proptest! {
                 0 => {
                     let body = vec![0; if size < 4800 { size / 5 } else { size }];
                     let cost = body.len() + 3 + OVERHEAD_BYTES;
-                    prop_assert_eq!(cache.store(key(nth), reply(&body, now_s)), naive.store(key(nth), cost, now_s));
+                    prop_assert_eq!(cache.store(key(nth), reply(&body, now_s), None), naive.store(key(nth), cost, now_s));
                 }
                 1 => prop_assert_eq!(cache.get(&key(nth)).is_some(), naive.get(key(nth), now_s, 20)),
                 2 => prop_assert_eq!(cache.forget(&key(nth)), naive.take(key(nth)).is_some()),
@@ -158,4 +159,36 @@ proptest! {
             prop_assert!(cache.used_bytes() <= Naive::BYTES);
         }
     }
+}
+
+fn said(text: &str, account: &str, stored_at_s: u64) -> StoredReply {
+    let body = serde_json::json!({"choices": [{"message": {"content": text}}]}).to_string();
+    StoredReply { account: account.into(), ..reply(body.as_bytes(), stored_at_s) }
+}
+
+#[test]
+fn a_purge_drops_what_it_names_and_nothing_else() {
+    let purge = |account, before_s, key: Option<&Key>, pattern| {
+        let (cache, _) = cache(1 << 20, 60);
+        cache.store(key_of(1), said("Refunds take \"14\" days", "acme", NOW_S - 2), None);
+        cache.store(key_of(2), said("Größe 43\nis in stock", "acme", NOW_S), None);
+        cache.store(key_of(3), said("Refunds are paid", "other", NOW_S - 2), None);
+        let dropped = cache.purge(&super::Purge { account, before_s, scope: None, key, pattern });
+        let left: Vec<_> = (1..4).filter(|nth| cache.get(&key_of(*nth)).is_some()).collect();
+        assert_eq!(dropped, 3 - left.len());
+        left
+    };
+    assert_eq!(purge("acme", NOW_S, None, None), [3]);
+    assert_eq!(purge("acme", NOW_S - 1, None, None), [2, 3]);
+    assert_eq!(purge("acme", NOW_S, Some(&key_of(2)), None), [1, 3]);
+    assert_eq!(purge("acme", NOW_S, Some(&key_of(3)), None), [1, 2, 3]);
+    assert_eq!(purge("acme", NOW_S, None, Some("TAKE \"14\"")), [2, 3]);
+    assert_eq!(purge("acme", NOW_S, None, Some("größe 43\nIS")), [1, 3]);
+    assert_eq!(purge("acme", NOW_S, None, Some("choices")), [1, 2, 3]);
+    assert_eq!(purge("nobody", NOW_S, None, None), [1, 2, 3]);
+}
+
+fn key_of(nth: u8) -> Key {
+    // One in each shard.
+    [nth; 32]
 }

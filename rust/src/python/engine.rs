@@ -1,225 +1,47 @@
-//! The classes Python sees: frozen, with getters that read what the core found.
-
-use std::sync::Arc;
+//! The engine, as Python sees it.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::classify::Classification;
-use super::shield::{Shield, Verdict};
-use crate::request::RoutingMode;
-use crate::{ExactCache, Hints, Key, StoredReply, Upstream};
+use super::inspection::Inspection;
+use super::reply::{CachedReply, read_key, signed};
+use super::shield::Shield;
+use crate::{Embedder, ExactCache, Hints, Probe, Purge, Semantic, StoredReply, Verifier};
 
 /// Bodies up to this size take less time than another thread needs to get the interpreter's lock and give it back.
 pub(super) const KEEP_LOCK_BYTES: usize = 16 * 1024;
 
-/// One stored answer, as it was given to `Engine.store`.
-#[pyclass(frozen, module = "neuralrouting._core")]
-pub(super) struct CachedReply(Arc<StoredReply>);
-
-#[pymethods]
-impl CachedReply {
-    #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.body)
-    }
-
-    #[getter]
-    fn deployment(&self) -> &str {
-        &self.0.deployment
-    }
-
-    #[getter]
-    fn simulated(&self) -> bool {
-        self.0.simulated
-    }
-
-    #[getter]
-    fn prompt_tokens(&self) -> u64 {
-        self.0.prompt_tokens
-    }
-
-    #[getter]
-    fn completion_tokens(&self) -> u64 {
-        self.0.completion_tokens
-    }
-
-    #[getter]
-    fn stored_at_s(&self) -> u64 {
-        self.0.stored_at_s
-    }
-}
-
-/// What one pass over one request body found out. Read-only.
-#[pyclass(frozen, module = "neuralrouting._core")]
-pub(super) struct Inspection {
-    body: Py<PyBytes>,
-    found: crate::Inspection,
-}
-
-impl Inspection {
-    /// The body as text; it was checked to be UTF-8 when it was inspected.
-    fn text<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
-        std::str::from_utf8(self.body.as_bytes(py)).map_err(|error| PyValueError::new_err(error.to_string()))
-    }
-}
-
-#[pymethods]
-impl Inspection {
-    #[getter]
-    fn key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.found.key)
-    }
-
-    #[getter]
-    fn model(&self) -> Option<&str> {
-        self.found.request.model.as_deref()
-    }
-
-    #[getter]
-    fn routing_mode(&self) -> Option<&'static str> {
-        self.found.request.routing_mode.map(RoutingMode::as_str)
-    }
-
-    #[getter]
-    fn stream(&self) -> bool {
-        self.found.request.stream
-    }
-
-    #[getter]
-    fn include_usage(&self) -> bool {
-        self.found.request.include_usage
-    }
-
-    #[getter]
-    fn user(&self) -> Option<&str> {
-        self.found.request.user.as_deref()
-    }
-
-    #[getter]
-    fn session_id(&self) -> Option<&str> {
-        self.found.request.session_id.as_deref()
-    }
-
-    #[getter]
-    fn feature(&self) -> Option<&str> {
-        self.found.request.feature.as_deref()
-    }
-
-    #[getter]
-    fn n(&self) -> i64 {
-        self.found.request.n.unwrap_or(1)
-    }
-
-    #[getter]
-    fn prompt_tokens(&self) -> usize {
-        self.found.request.prompt_tokens
-    }
-
-    #[getter]
-    fn max_output_tokens(&self) -> Option<i64> {
-        self.found.request.max_output_tokens()
-    }
-
-    #[getter]
-    fn message_count(&self) -> usize {
-        self.found.request.message_count
-    }
-
-    #[getter]
-    fn has_tools(&self) -> bool {
-        self.found.request.has_tools
-    }
-
-    #[getter]
-    fn has_images(&self) -> bool {
-        self.found.request.has_images
-    }
-
-    #[getter]
-    fn has_audio(&self) -> bool {
-        self.found.request.has_audio
-    }
-
-    #[getter]
-    fn json_mode(&self) -> &'static str {
-        self.found.request.json_mode.as_str()
-    }
-
-    #[getter]
-    fn logprobs(&self) -> bool {
-        self.found.request.logprobs
-    }
-
-    #[getter]
-    fn last_user_text<'py>(&'py self, py: Python<'py>) -> PyResult<std::borrow::Cow<'py, str>> {
-        Ok(self.found.last_user_text(self.text(py)?))
-    }
-
-    #[getter]
-    fn body(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.body.clone_ref(py)
-    }
-
-    #[getter]
-    fn hit(&self) -> Option<CachedReply> {
-        self.found.hit.clone().map(CachedReply)
-    }
-
-    /// What the shield found; None when it was off.
-    #[getter]
-    fn verdict(&self) -> Option<Verdict> {
-        self.found.verdict.clone().map(Verdict::new)
-    }
-
-    /// Task type, complexity and stakes; None when an earlier answer was found.
-    #[getter]
-    fn classification(&self) -> Option<Classification> {
-        self.found.classification.clone().map(Classification::new)
-    }
-
-    /// SHA-256 over every member of the request, in whatever order they came.
-    fn fingerprint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.found.fingerprint(self.text(py)?)))
-    }
-
-    /// The body for a provider: the client's bytes with the provider's model name and without our own members.
-    #[pyo3(
-        signature = (model, *, stream, rename=Vec::new(), drop=Vec::new(), max_output_tokens=None),
-        text_signature = "($self, /, model, *, stream, rename=(), drop=(), max_output_tokens=None)"
-    )]
-    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python sequences")]
-    fn upstream_body<'py>(
-        &self,
-        py: Python<'py>,
-        model: &str,
-        stream: bool,
-        rename: Vec<(String, String)>,
-        drop: Vec<String>,
-        max_output_tokens: Option<u64>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let rename: Vec<_> = rename.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
-        let drop: Vec<_> = drop.iter().map(String::as_str).collect();
-        let upstream = Upstream { model, stream, rename: &rename, drop: &drop, max_output_tokens };
-        Ok(PyBytes::new(py, &self.found.upstream_body(self.text(py)?, &upstream)))
-    }
-}
-
-/// The native core of one worker: request parser and exact cache.
+/// The native core of one worker: request parser and cache.
 #[pyclass(frozen, module = "neuralrouting._core")]
 pub(super) struct Engine(crate::Engine);
 
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, cache_bytes=268_435_456, cache_ttl_s=604_800))]
-    fn new(cache_bytes: usize, cache_ttl_s: u64) -> Self {
-        Self(crate::Engine::new(ExactCache::new(cache_bytes, cache_ttl_s)))
+    #[pyo3(signature = (
+        *, cache_bytes=268_435_456, cache_ttl_s=604_800, similarity_threshold=0.92, verifier="strict", decides=false,
+        per_user=false
+    ))]
+    fn new(
+        cache_bytes: usize,
+        cache_ttl_s: u64,
+        similarity_threshold: f32,
+        verifier: &str,
+        decides: bool,
+        per_user: bool,
+    ) -> PyResult<Self> {
+        let verifier = Verifier::read(verifier)
+            .ok_or_else(|| PyValueError::new_err(format!("no verifier is called {verifier:?}")))?;
+        let semantic = Semantic { threshold: similarity_threshold, verifier, decides, per_user };
+        Ok(Self(crate::Engine::new(ExactCache::new(cache_bytes, cache_ttl_s), semantic)))
     }
 
-    /// Parse a body, compute its key for a tenant and look it up. Raises `RejectedBody`.
-    #[pyo3(signature = (body, tenant, *, model=None, routing_mode=None, read_cache=true, shield=None))]
+    /// Parse a body, compute its key for a tenant and look for an answer. Raises `RejectedBody`.
+    #[pyo3(signature = (
+        body, tenant, *, model=None, routing_mode=None, read_cache=true, shield=None, semantic=false, threshold=0.0,
+        user=None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn inspect(
         &self,
@@ -230,9 +52,12 @@ impl Engine {
         routing_mode: Option<&str>,
         read_cache: bool,
         shield: Option<&Bound<'_, Shield>>,
+        semantic: bool,
+        threshold: f32,
+        user: Option<&str>,
     ) -> PyResult<Inspection> {
         let shield = shield.map(|shield| &shield.get().0);
-        let hints = Hints { shield, model, routing_mode, read_cache };
+        let hints = Hints { shield, model, routing_mode, read_cache, semantic, threshold, user };
         let bytes = body.as_bytes();
         let found = if bytes.len() > KEEP_LOCK_BYTES {
             py.detach(|| self.0.inspect(bytes, tenant, hints))?
@@ -242,33 +67,92 @@ impl Engine {
         Ok(Inspection { body: body.unbind(), found })
     }
 
+    /// Look for an answer once more, after others were stored.
+    fn look_again(&self, inspection: &Inspection) -> Option<CachedReply> {
+        self.0.look_again(&inspection.found).map(CachedReply)
+    }
+
+    /// Let the second embedder decide: `vector` holds signed bytes, of which only the direction counts.
+    fn decide(&self, inspection: &Inspection, decider: &str, vector: &[u8]) -> Option<CachedReply> {
+        self.0.decide(&inspection.found, decider, &signed(vector)).map(CachedReply)
+    }
+
     /// Store an answer; false if it is too large or already too old.
-    #[pyo3(signature = (key, body, *, deployment, simulated=false, prompt_tokens=0, completion_tokens=0, stored_at_s=None))]
+    ///
+    /// It is found by other questions where `scope`, `probe` and `embedder` are those of an Inspection of this version.
+    #[pyo3(signature = (
+        key, body, *, deployment, account="", simulated=false, prompt_tokens=0, completion_tokens=0, stored_at_s=None,
+        scope=None, probe=None, embedder=None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn store(
         &self,
         key: &[u8],
         body: &[u8],
         deployment: &str,
+        account: &str,
         simulated: bool,
         prompt_tokens: u64,
         completion_tokens: u64,
         stored_at_s: Option<u64>,
+        scope: Option<&[u8]>,
+        probe: Option<&[u8]>,
+        embedder: Option<&str>,
     ) -> PyResult<bool> {
         let reply = StoredReply {
             body: body.into(),
             deployment: deployment.into(),
+            account: account.into(),
             simulated,
             prompt_tokens,
             completion_tokens,
             stored_at_s: stored_at_s.unwrap_or_else(|| self.0.cache.now_s()),
         };
-        Ok(self.0.cache.store(read_key(key)?, reply))
+        let comparable = embedder == Some(Embedder::shared().id());
+        let probe = match (scope, probe) {
+            (Some(scope), Some(probe)) if comparable => Probe::from_bytes(read_key(scope)?, probe),
+            _ => None,
+        };
+        Ok(self.0.cache.store(read_key(key)?, reply, probe))
+    }
+
+    /// Keep the second embedder's vector (signed bytes) of a stored answer's question; false if it is not here.
+    fn attach(&self, key: &[u8], decider: &str, vector: &[u8]) -> PyResult<bool> {
+        Ok(self.0.attach(&read_key(key)?, decider, &signed(vector)))
     }
 
     /// Remove an answer; false if there was none.
     fn forget(&self, key: &[u8]) -> PyResult<bool> {
         Ok(self.0.cache.forget(&read_key(key)?))
+    }
+
+    /// Remove an account's answers stored by a time (Unix seconds) that match all that is given; say how many.
+    #[pyo3(signature = (*, account, before_s, scope=None, key=None, pattern=None))]
+    fn purge(
+        &self,
+        py: Python<'_>,
+        account: &str,
+        before_s: u64,
+        scope: Option<&[u8]>,
+        key: Option<&[u8]>,
+        pattern: Option<&str>,
+    ) -> PyResult<usize> {
+        let scope = scope.map(read_key).transpose()?;
+        let key = key.map(read_key).transpose()?;
+        let purge = Purge { account, before_s, scope: scope.as_ref(), key: key.as_ref(), pattern };
+        Ok(py.detach(|| self.0.cache.purge(&purge)))
+    }
+
+    /// Drop an answer that was wrong for a question alike; its scope asks for more likeness from now on.
+    fn retire(&self, scope: &[u8], key: &[u8], similarity: f32) -> PyResult<bool> {
+        Ok(self.0.retire(&read_key(scope)?, &read_key(key)?, similarity))
+    }
+
+    /// Which table of words the built-in embedder has.
+    #[getter]
+    #[expect(clippy::unused_self, reason = "all engines have one table")]
+    fn embedder(&self) -> &'static str {
+        Embedder::shared().id()
     }
 
     #[getter]
@@ -280,9 +164,10 @@ impl Engine {
     fn cache_used_bytes(&self) -> usize {
         self.0.cache.used_bytes()
     }
-}
 
-fn read_key(key: &[u8]) -> PyResult<Key> {
-    Key::try_from(key)
-        .map_err(|_| PyValueError::new_err(format!("a key has 32 bytes, this one has {}", key.len())))
+    /// Answers that can be found by other questions.
+    #[getter]
+    fn near_entries(&self) -> usize {
+        self.0.cache.near.rows()
+    }
 }

@@ -3,7 +3,10 @@
 mod classify;
 mod engine;
 mod errors;
+mod inspection;
 mod limits;
+mod question;
+mod reply;
 mod shield;
 
 use pyo3::prelude::*;
@@ -17,11 +20,17 @@ mod _core {
     #[pymodule_export]
     use super::classify::{Classification, classify};
     #[pymodule_export]
-    use super::engine::{CachedReply, Engine, Inspection};
+    use super::engine::Engine;
     #[pymodule_export]
     use super::errors::RejectedBody;
     #[pymodule_export]
+    use super::inspection::Inspection;
+    #[pymodule_export]
     use super::limits::{Limits, Permit, Refusal};
+    #[pymodule_export]
+    use super::question::{Comparison, compare_questions};
+    #[pymodule_export]
+    use super::reply::CachedReply;
     #[pymodule_export]
     use super::shield::{Hit, RejectedRules, Shield, Verdict};
 
