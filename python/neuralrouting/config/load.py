@@ -10,8 +10,8 @@ import yaml
 
 from neuralrouting.config.environment import FILE_VARIABLE, from_environment
 from neuralrouting.config.litellm import is_litellm, translate
-from neuralrouting.config.providers import BUILT_IN_PROVIDERS, checked_base_url, provider_rows
-from neuralrouting.config.settings import Config
+from neuralrouting.config.providers import BUILT_IN_PROVIDERS, checked_base_url, checked_url, provider_rows
+from neuralrouting.config.settings import Config, SemanticCacheConfig
 from neuralrouting.config.shape import mapping, merged, typed
 from neuralrouting.errors import ConfigError
 
@@ -137,12 +137,28 @@ def _checked(config: Config) -> Config:
     for index, model in enumerate(config.models):
         if model.provider not in rows and model.provider != "local":
             raise ConfigError(f"models[{index}].provider: no provider {model.provider!r}; add it under `providers:`")
-    local, shield = config.local, config.shield
+    local, shield, semantic = config.local, config.shield, _checked_semantic(config.semantic_cache)
     if local.model_path is not None:
         local = msgspec.structs.replace(local, model_path=_expanded(local.model_path))
     if shield.rules_path is not None:
         shield = msgspec.structs.replace(shield, rules_path=_expanded(shield.rules_path))
-    return msgspec.structs.replace(config, data_dir=_expanded(config.data_dir), local=local, shield=shield)
+    return msgspec.structs.replace(
+        config, data_dir=_expanded(config.data_dir), local=local, shield=shield, semantic_cache=semantic
+    )
+
+
+def _checked_semantic(semantic: SemanticCacheConfig) -> SemanticCacheConfig:
+    """Say what the chosen embedder lacks."""
+    needed = {"onnx": ("model_path",), "openai": ("url", "model")}.get(semantic.embedder, ())
+    for name in needed:
+        if getattr(semantic, name) is None:
+            raise ConfigError(f"semantic_cache.{name}: the embedder `{semantic.embedder}` needs it")
+    if semantic.url is not None:
+        url = checked_url("semantic_cache", "url", semantic.url, allow_private=semantic.allow_private)
+        semantic = msgspec.structs.replace(semantic, url=url)
+    if semantic.model_path is None:
+        return semantic
+    return msgspec.structs.replace(semantic, model_path=_expanded(semantic.model_path))
 
 
 def _expanded(path: str) -> str:

@@ -88,14 +88,19 @@ def _key(name: str, row: ProviderConfig, environ: Mapping[str, str]) -> Secret |
 
 def checked_base_url(name: str, row: ProviderConfig) -> str:
     """Return the URL to dial, without a slash at its end; raises ConfigError for one we do not dial."""
-    field, url = f"providers.{name}.base_url", row.base_url
-    if not url:
-        raise ConfigError(f"{field}: needed, for example https://llm.example.com/v1")
+    if not row.base_url:
+        raise ConfigError(f"providers.{name}.base_url: needed, for example https://llm.example.com/v1")
+    return checked_url(f"providers.{name}", "base_url", row.base_url, allow_private=row.allow_private)
+
+
+def checked_url(section: str, setting: str, url: str, *, allow_private: bool) -> str:
+    """Return a URL to dial, without a slash at its end; raises ConfigError that names the setting."""
+    field = f"{section}.{setting}"
     parts = _split(field, url)
-    if parts.scheme == "http" and not row.allow_private and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_private and not _is_loopback(parts.hostname or ""):
         raise ConfigError(
             f"{field}: http sends keys and prompts in the clear; use https, "
-            f"or set providers.{name}.allow_private: true for a network you trust"
+            f"or set {section}.allow_private: true for a network you trust"
         )
     return url.rstrip("/")
 

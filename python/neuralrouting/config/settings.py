@@ -31,12 +31,36 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The exact cache. `memory_mb` is per worker."""
+    """The cache of answers. `memory_mb` is per worker. `similarity_threshold` is a cosine; requests may raise it."""
 
     enabled: bool = True
     ttl_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
     memory_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
     persist: bool = True
+    similarity_threshold: Annotated[float, Meta(ge=0.8, le=1)] = 0.92
+
+
+class SemanticCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers to questions asked in other words. `scope: user` keeps the answers of end users apart.
+
+    `embedder` other than `builtin`: it decides where the built-in one only comes near, unless that takes it longer than
+    `timeout_ms`. `onnx` reads `model.onnx` and `tokenizer.json` in the folder `model_path`; `openai` asks for `model`
+    at `url` (ending in /v1). `shared` is the tier that replicas share in PostgreSQL with pgvector; an answer
+    from there is waited for `shared_timeout_ms` at most.
+    """
+
+    enabled: bool = True
+    verifier: Literal["strict", "std", "off"] = "strict"
+    scope: Literal["account", "user"] = "account"
+    embedder: Literal["builtin", "onnx", "openai"] = "builtin"
+    model_path: str | None = None
+    url: str | None = None
+    model: Name | None = None
+    api_key: Secret | None = None
+    allow_private: bool = False
+    timeout_ms: Milliseconds = 100.0
+    shared: Switch = "auto"
+    shared_timeout_ms: Milliseconds = 50.0
 
 
 class RoutingConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +182,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     server: ServerConfig = ServerConfig()
     cache: CacheConfig = CacheConfig()
+    semantic_cache: SemanticCacheConfig = SemanticCacheConfig()
     routing: RoutingConfig = RoutingConfig()
     shield: ShieldConfig = ShieldConfig()
     billing: BillingConfig = BillingConfig()
