@@ -1,6 +1,7 @@
 """Finishes what dead workers left behind: their journals are put into the tables, their leases go back."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,17 +25,23 @@ async def recover(root: Path, books: Books, forget: Callable[[str], Awaitable[ob
     """
     found = 0
     left = orphans(root)
-    while (orphan := await asyncio.to_thread(next, left, None)) is not None:
-        await _settle(orphan, books)
-        await forget(orphan.worker_id)
-        await books.retire(orphan.worker_id)
-        found += 1
-        _log.warning(
-            "worker %s died: %d settlements of its journal are safe, %d requests were cut off and cost nothing",
-            orphan.worker_id,
-            len(orphan.settled),
-            len(orphan.unfinished),
-        )
+    try:
+        while (orphan := await asyncio.to_thread(next, left, None)) is not None:
+            await _settle(orphan, books)
+            await forget(orphan.worker_id)
+            await books.retire(orphan.worker_id)
+            found += 1
+            _log.warning(
+                "worker %s died: %d settlements of its journal are safe, %d requests were cut off and cost nothing",
+                orphan.worker_id,
+                len(orphan.settled),
+                len(orphan.unfinished),
+            )
+    finally:
+        # Its journal stays locked as long as the walk lives, which may be until the collector comes by. Where this was
+        # cancelled a thread may still be in it, and lets go of it.
+        with contextlib.suppress(ValueError):
+            left.close()
     return found
 
 

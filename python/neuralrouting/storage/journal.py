@@ -184,7 +184,7 @@ class Orphan(msgspec.Struct, frozen=True):
     unfinished: tuple[Started, ...]
 
 
-def orphans(root: Path) -> Iterator[Orphan]:
+def orphans(root: Path) -> Generator[Orphan]:
     """Yield the journals whose workers are dead, each locked against other processes meanwhile.
 
     A journal is removed when the next one is asked for: by then it must be in the tables.
