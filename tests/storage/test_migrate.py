@@ -17,6 +17,7 @@ from neuralrouting.storage.keys import KeyRow, KeyRows
 from neuralrouting.storage.ledger import Entry
 from neuralrouting.storage.migrate import Migration, packaged, pending, statements
 from neuralrouting.storage.postgres import open_postgres
+from neuralrouting.storage.purges import Purge
 from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.rollups import CELL_COLUMNS, ROLLUP_COLUMNS, SESSION_COLUMNS
 from neuralrouting.storage.rules import RuleRow
@@ -24,7 +25,7 @@ from neuralrouting.storage.sqlite import open_sqlite
 from neuralrouting.storage.verify import verify
 
 LOG = "SELECT number, name FROM schema_migrations ORDER BY number"
-APPLIED = [(1, "initial"), (2, "shield_and_classification"), (3, "money")]
+APPLIED = [(1, "initial"), (2, "shield_and_classification"), (3, "money"), (4, "semantic_cache")]
 TEXTS = ("request_id", "account_id", "key_id", "endpoint", "cache", "attempts", "candidates")
 FIRST_FIELDS = (
     *TEXTS, "created_ms", "stream", "simulated", "status", "prompt_tokens", "completion_tokens", "cached_tokens",
@@ -102,6 +103,7 @@ async def _columns(database: Database, table: str) -> list[str]:
         ("plans", (*Plan.__struct_fields__, "changed_ms")),
         ("budgets", (*Budget.__struct_fields__, "deleted", "changed_ms")),
         ("ledger", Entry.__struct_fields__),
+        ("cache_purges", (*Purge.__struct_fields__, "swept_ms")),
         ("cells", CELL_COLUMNS),
         ("rollups", ROLLUP_COLUMNS),
         ("sessions", SESSION_COLUMNS),

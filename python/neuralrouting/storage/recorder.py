@@ -72,7 +72,7 @@ def _row(done: Exchange) -> RequestRow:
         model=served.model if served is not None else None,
         provider=served.provider if served is not None else None,
         simulated=served.simulated if served is not None else False,
-        cache=facts.cache if facts is not None else "miss",
+        cache=facts.cache.outcome if facts is not None else "miss",
         status=done.status,
         error_code=done.error_code,
         attempts=_attempts(done.attempts),
