@@ -1,101 +1,35 @@
 """Whatever goes wrong in a request, at every place where it waits: its hold ends once, and one row says how."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from counting_house import opened_house
-from neuralrouting.accounts.admission import Admission
-from neuralrouting.accounts.keys import KeyRing, create_key
-from neuralrouting.accounts.rates import Rates
-from neuralrouting.accounts.shields import Shields
-from neuralrouting.api.door import Door
-from neuralrouting.api.hot import Gate, HotRoute
-from neuralrouting.api.idempotency import Idempotency
-from neuralrouting.api.shapes import CHAT
-from neuralrouting.catalog import build_catalog
-from neuralrouting.engine import Engine, Limits
 from neuralrouting.exchange import Arrival
-from neuralrouting.pipeline import Accounts, Pipeline
-from neuralrouting.providers.dispatcher import Dispatcher
-from neuralrouting.providers.speeds import Speeds
-from neuralrouting.storage.database import open_database
-from neuralrouting.storage.idempotency import IdempotencyRows
-from neuralrouting.storage.keys import KeyRows
-from neuralrouting.storage.plans import PlanRows
-from neuralrouting.storage.recorder import Recorder
-from neuralrouting.storage.rules import RuleRows
-from neuralrouting.storage.verify import verify
-from neuralrouting.storage.writer import Writer
-from settling import new_account
 from till import (
-    CONFIG,
-    GIVEN_MC,
-    PAID,
     THROWN,
+    Build,
     Client,
     Confused,
-    Failing,
     Forgetful,
     NeverLearning,
     NeverRecording,
     NeverStoring,
-    Speaking,
-    Till,
     Warm,
     chat_body,
+    opened_tills,
 )
 
 pytestmark = pytest.mark.anyio
-Build = Callable[..., Awaitable[Till]]
 
 
 @pytest.fixture
 async def build(tmp_path: Path) -> AsyncIterator[Build]:
     """Make a till of these parts, the usual ones where none is named."""
-    database = await open_database(None, tmp_path / "data")
-    books = await new_account(database, "acme", GIVEN_MC)
-    await PlanRows(database).put(PAID, 1)
-    await database.execute("UPDATE accounts SET plan_id = 'paid', changed_ms = 2 WHERE id = 'acme'")
-    writer = Writer(database)
-    writer.start()
-    shields = Shields(RuleRows(database), CONFIG.shield)
-    await shields.start()
-    ring = KeyRing(KeyRows(database))
-    key = await create_key(KeyRows(database), "acme", "tests", live=True, now_ms=1)
-    await ring.start()
-    idempotency = Idempotency(IdempotencyRows(database), "w1", 1.0)
-    async with opened_house(database, tmp_path, flush_s=0.001) as house:
-
-        async def till(
-            *, engine: object | None = None, speeds: object | None = None, dispatcher: type[Dispatcher] = Dispatcher,
-            recorder: object | None = None, directory: object | None = None,
-        ) -> Till:  # fmt: skip
-            providers = {"first": Failing(), "second": Speaking()}
-            catalog = build_catalog(CONFIG, list(providers), None)
-            price = catalog.baseline.price
-            assert price is not None
-            admission = Admission(house.bank, directory or house.directory, price, 2)
-            accounts = Accounts(shields, house.directory, admission, house.bank)
-            pipeline = Pipeline(
-                CONFIG, engine or Engine(), catalog, dispatcher(providers, speeds or Speeds(), CONFIG.upstream, 2),
-                accounts, recorder or Recorder(writer),
-            )  # fmt: skip
-            gate = Gate(
-                Door(ring, house.directory, CONFIG.server), Rates(Limits(str(tmp_path / "limits"))), idempotency,
-                drains=False,
-            )  # fmt: skip
-            route = HotRoute("/v1/chat/completions", CHAT, gate, pipeline)
-            return Till(database, books, house.bank, pipeline, route, key.key)
-
-        yield till
-    assert await verify(database, time.time_ns() // 1_000_000) == []
-    for part in (shields, ring, writer, database):
-        await part.close()
+    async with opened_tills(tmp_path) as build:
+        yield build
 
 
 @pytest.mark.parametrize("error", THROWN)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from caching import alone
 from counting_house import UNLIMITED, opened_house
 from neuralrouting.accounts.admission import Admission
 from neuralrouting.accounts.shields import Shields
@@ -72,7 +73,7 @@ async def build(database: Database, writer: Writer, tmp_path: Path) -> AsyncIter
         assert price is not None
         admission = Admission(house.bank, house.directory, price, 1)
         accounts = Accounts(shields, house.directory, admission, house.bank)
-        return Pipeline(config, engine, catalog, dispatcher, accounts, Recorder(writer))
+        return Pipeline(config, catalog, dispatcher, accounts, alone(engine, config), Recorder(writer))
 
     async with opened_house(database, tmp_path) as house:
         yield pipeline

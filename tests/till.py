@@ -1,29 +1,49 @@
 """A pipeline with a paying account, without a gateway round it: parts that speak, wait and fail as told."""
 
 import asyncio
+import contextlib
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from granian.rsgi import ProtocolClosed
 
+from caching import alone
+from counting_house import opened_house
+from neuralrouting.accounts.admission import Admission
 from neuralrouting.accounts.bank import Bank
-from neuralrouting.api.hot import HotRoute
+from neuralrouting.accounts.keys import KeyRing, create_key
+from neuralrouting.accounts.rates import Rates
+from neuralrouting.accounts.shields import Shields
+from neuralrouting.api.door import Door
+from neuralrouting.api.hot import Gate, HotRoute
+from neuralrouting.api.idempotency import Idempotency
+from neuralrouting.api.shapes import CHAT
+from neuralrouting.catalog import build_catalog
 from neuralrouting.config import Config, ModelConfig, RoutingConfig
-from neuralrouting.engine import Engine, Inspection
+from neuralrouting.engine import Engine, Inspection, Limits
 from neuralrouting.errors import UpstreamError
 from neuralrouting.exchange import Arrival, Attempt, Budget, Caller, Chunk, Hints, Plan, Route
-from neuralrouting.pipeline import Pipeline
+from neuralrouting.pipeline import Accounts, Pipeline
 from neuralrouting.providers.base import Call, Completion
 from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream, Served
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.storage.books import Books
-from neuralrouting.storage.database import Database
+from neuralrouting.storage.database import Database, open_database
+from neuralrouting.storage.idempotency import IdempotencyRows
 from neuralrouting.storage.journal import Started
+from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.recorder import Recorder
+from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.turns import credits_purse
+from neuralrouting.storage.verify import verify
+from neuralrouting.storage.writer import Writer
+from settling import new_account
 from stepping import Stepped
 
 EVERY_MODE = ("auto", "cost", "quality", "speed")
@@ -117,7 +137,8 @@ class NeverStoring:
     """An engine whose cache cannot be written."""
 
     def __init__(self) -> None:
-        self.inspect = Engine().inspect
+        engine = Engine()
+        self.inspect, self.embedder = engine.inspect, engine.embedder
 
     def store(self, *_told: object, **_more: object) -> bool:
         raise RuntimeError("the cache has a bug")
@@ -285,6 +306,55 @@ class Till:
                 assert state == "settled"
                 return at - 1
         raise AssertionError
+
+
+Build = Callable[..., Awaitable[Till]]
+
+
+@contextlib.asynccontextmanager
+async def opened_tills(root: Path, plan: Plan = PAID) -> AsyncIterator[Build]:
+    """Make tills of these parts, the usual ones where none is named; the books must balance when this ends."""
+    database = await open_database(None, root / "data")
+    books = await new_account(database, "acme", GIVEN_MC)
+    await PlanRows(database).put(plan, 1)
+    await database.execute("UPDATE accounts SET plan_id = 'paid', changed_ms = 2 WHERE id = 'acme'")
+    writer = Writer(database)
+    writer.start()
+    shields = Shields(RuleRows(database), CONFIG.shield)
+    await shields.start()
+    ring = KeyRing(KeyRows(database))
+    key = await create_key(KeyRows(database), "acme", "tests", live=True, now_ms=1)
+    await ring.start()
+    idempotency = Idempotency(IdempotencyRows(database), "w1", 1.0)
+    async with opened_house(database, root, flush_s=0.001) as house:
+
+        async def till(
+            *, engine: object | None = None, speeds: object | None = None, dispatcher: type[Dispatcher] = Dispatcher,
+            recorder: object | None = None, directory: object | None = None, config: Config = CONFIG,
+            providers: dict[str, Any] | None = None,
+        ) -> Till:  # fmt: skip
+            providers = providers or {"first": Failing(), "second": Speaking()}
+            catalog = build_catalog(config, list(providers), None)
+            price = catalog.baseline.price
+            assert price is not None
+            attempts = config.routing.max_attempts
+            admission = Admission(house.bank, directory or house.directory, price, attempts)
+            accounts = Accounts(shields, house.directory, admission, house.bank)
+            keeper = recorder or Recorder(writer)
+            caching = alone(engine or Engine(), config, keeper.entry)
+            called = dispatcher(providers, speeds or Speeds(), config.upstream, attempts)
+            pipeline = Pipeline(config, catalog, called, accounts, caching, keeper)
+            gate = Gate(
+                Door(ring, house.directory, config.server), Rates(Limits(str(root / "limits"))), idempotency,
+                drains=False,
+            )  # fmt: skip
+            route = HotRoute("/v1/chat/completions", CHAT, gate, pipeline)
+            return Till(database, books, house.bank, pipeline, route, key.key)
+
+        yield till
+    assert await verify(database, time.time_ns() // 1_000_000) == []
+    for part in (shields, ring, writer, database):
+        await part.close()
 
 
 def _probe() -> Started:

@@ -7,7 +7,7 @@ from models_made_up import NOW_S, arrival, deployment
 from neuralrouting.config import CacheConfig
 from neuralrouting.engine import Engine
 from neuralrouting.exchange import CacheEntry, JsonObject, Usage
-from neuralrouting.layers.cache import ExactCache, remember, storable
+from neuralrouting.layers.cache import AnswerCache, remember, storable
 
 KEY = bytes(32)
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"Hi"}]}'
@@ -37,12 +37,12 @@ class Shelf:
 
     def __init__(self, **settings: object) -> None:
         self.engine, self.kept = Engine(), list[CacheEntry]()
-        self.cache = ExactCache(self.engine, CacheConfig(**settings), self.kept.append)
+        self.cache = AnswerCache(self.engine, CacheConfig(**settings), self.kept.append)
 
     def store(self, data: JsonObject, **hints: object) -> bytes:
-        key = self.engine.inspect(BODY, "acme").key
-        self.cache.store(arrival(**hints), key, SERVED, Usage(1, 70), data)
-        return key
+        inspection = self.engine.inspect(BODY, "acme")
+        self.cache.store(arrival(**hints), inspection, SERVED, Usage(1, 70), data)
+        return inspection.key
 
 
 # --- what may be stored ---------------------------------------------------------------------------------------------

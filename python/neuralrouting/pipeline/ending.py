@@ -1,6 +1,7 @@
 """How a request ends: what it cost, a row of what became of it, and what its account pays."""
 
 import logging
+import math
 
 import msgspec
 
@@ -9,14 +10,16 @@ from neuralrouting.accounts.bank import Bank
 from neuralrouting.catalog import Catalog, Deployment
 from neuralrouting.engine import CachedReply
 from neuralrouting.errors import NeuralRoutingError
-from neuralrouting.exchange import Attempt, Exchange, Facts, Usage
+from neuralrouting.exchange import Arrival, Attempt, CacheEntry, CacheOutcome, Exchange, Facts, Lookup, Usage
 from neuralrouting.layers import finops
+from neuralrouting.pipeline.chunklog import ChunkLog
 from neuralrouting.pipeline.turn import Turn
 from neuralrouting.providers.dispatcher import CLIENT_CLOSED
 from neuralrouting.storage.recorder import row_of
 from neuralrouting.storage.turns import Settlement
 
 log = logging.getLogger("neuralrouting.pipeline")
+_OUTCOMES: dict[str, CacheOutcome] = {"exact": "exact", "canonical": "canonical", "semantic": "semantic"}
 CLIENT_CLOSED_STATUS = 499
 """Recorded status of a request whose client left; nginx's number, since HTTP has none."""
 
@@ -35,14 +38,22 @@ class Ending:
         """Return the facts of an answer by a model."""
         usage = turn.admitted.believed(served, usage) if turn.admitted is not None else usage
         bill = finops.bill(served, usage, self._baseline)
-        return Facts(turn.arrival.request_id, served, turn.outcome, usage, bill, max(0, overhead_us))
+        return Facts(turn.arrival.request_id, served, turn.missed, usage, bill, max(0, overhead_us))
 
-    def hit_facts(self, turn: Turn, hit: CachedReply) -> Facts:
-        """Return the facts of an answer from the cache."""
-        served = self._deployments[hit.deployment]
+    def hit_facts(self, turn: Turn, hit: CachedReply | CacheEntry) -> Facts:
+        """Return the facts of an answer from the cache; one that it has kept just now is an equal request's."""
         usage = Usage(hit.prompt_tokens, hit.completion_tokens)
-        bill = finops.free(served, usage, self._baseline)
-        return Facts(turn.arrival.request_id, served, "exact", usage, bill, turn.since_us())
+        return self._free(turn, self._deployments[hit.deployment], usage, _lookup(hit, turn.arrival))
+
+    def end_shared(self, turn: Turn, log: ChunkLog, failure: BaseException | None) -> Facts:
+        """End a request that has read along with an equal one; return its facts."""
+        facts = self._free(turn, log.deployment, log.usage, turn.followed)
+        self.end(turn, facts, failure=failure, response_body=log.body if self._keep_bodies else None)
+        return facts
+
+    def _free(self, turn: Turn, served: Deployment, usage: Usage, cache: Lookup) -> Facts:
+        bill, overhead_us = finops.free(served, usage, self._baseline), max(0, turn.since_us() - turn.upstream_us)
+        return Facts(turn.arrival.request_id, served, cache, usage, bill, overhead_us)
 
     def end(
         self,
@@ -114,6 +125,15 @@ class Ending:
         if facts is not None and turn.attempts:
             priced[-1] = msgspec.structs.replace(turn.attempts[-1], cost_nanousd=facts.bill.cost_nanousd)
         return tuple(priced)
+
+
+def _lookup(hit: CachedReply | CacheEntry, arrival: Arrival) -> Lookup:
+    """How the cache answered; a similarity is cut after four decimals, so that none is told that was not reached."""
+    if isinstance(hit, CacheEntry):  # kept just now, for an equal request
+        return Lookup("exact", 1.0, 0, hit.key.hex(), shared=True)
+    similarity = math.floor(hit.similarity * 10_000) / 10_000
+    age_s = max(0, arrival.created_ms // 1000 - hit.stored_at_s)
+    return Lookup(_OUTCOMES[hit.kind], similarity, age_s, hit.key.hex())
 
 
 def status_of(failure: BaseException | None) -> int:

@@ -1,7 +1,8 @@
 """One request through the layers, in order: start reading here.
 
-inspect (Rust: parse, key, shield, exact lookup, classifier) -> shield -> plan -> cache -> task -> route and hold ->
-dispatch -> bill -> settle -> store. Whatever happens, one row is recorded and every hold ends once (see `ending`).
+inspect (Rust: parse, key, shield, cache, classifier) -> shield -> plan -> cache -> second look -> an equal request
+under way -> task -> route and hold -> dispatch -> bill -> settle -> store. Whatever happens, one row is recorded and
+every hold ends once (see `ending`).
 """
 
 import hashlib
@@ -35,6 +36,7 @@ from neuralrouting.exchange import (
     AnswerStream,
     Arrival,
     Attempt,
+    CacheEntry,
     Chunk,
     JsonObject,
     Mode,
@@ -42,11 +44,14 @@ from neuralrouting.exchange import (
     Task,
     Usage,
 )
-from neuralrouting.layers.cache import ExactCache
+from neuralrouting.layers.cache import AnswerCache
 from neuralrouting.layers.classification import task_of
 from neuralrouting.layers.routing import Ask, Router
 from neuralrouting.layers.shield import FLAG_RISK, Guard, refusal
+from neuralrouting.pipeline.chunklog import Follower
 from neuralrouting.pipeline.ending import Ending, code_of
+from neuralrouting.pipeline.joining import Joining
+from neuralrouting.pipeline.second_look import SecondLook
 from neuralrouting.pipeline.turn import Turn
 from neuralrouting.providers.base import billed_usage, said_in
 from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream
@@ -67,26 +72,36 @@ class Accounts(msgspec.Struct, frozen=True):
     bank: Bank
 
 
+class Caching(msgspec.Struct, frozen=True):
+    """Layer 0: the core, the answers of this worker, and who is asked beyond them."""
+
+    engine: Engine
+    answers: AnswerCache
+    second_look: SecondLook
+
+
 class Pipeline:
     """The layers of one worker, wired."""
 
     def __init__(
         self,
         config: Config,
-        engine: Engine,
         catalog: Catalog,
         dispatcher: Dispatcher,
         accounts: Accounts,
+        caching: Caching,
         recorder: Recorder,
     ) -> None:
-        self._engine = engine
+        self._engine = caching.engine
         # A stored answer is found again only while the same models can be reached: a simulated one never outlives
         # the moment in which a real provider takes over.
         reachable = "\n".join(sorted(d.id for d in catalog.servable))
         self._policy = hashlib.sha256(reachable.encode()).hexdigest()[:16]
         self._default_mode: Mode = config.routing.default_mode
         self._keep_bodies = config.store_bodies
-        self._cache = ExactCache(engine, config.cache, recorder.entry)
+        self._cache = caching.answers
+        self._second_look = caching.second_look
+        self._semantic = config.semantic_cache.enabled and config.cache.enabled
         self._router = Router(catalog, VIRTUAL_MODELS)
         self._dispatcher = dispatcher
         self._speeds = dispatcher.speeds
@@ -95,6 +110,7 @@ class Pipeline:
         self._admission = accounts.admission
         self._ending = Ending(catalog, accounts.bank, keep_bodies=config.store_bodies)
         self._recorder = recorder
+        self._joining = Joining(self._cache, self._ending, config.upstream.total_timeout_s)
 
     def inspect(self, body: bytes, arrival: Arrival) -> Inspection:
         """Parse, scan and look up in one native call; raises RequestError for a body that cannot be served."""
@@ -116,6 +132,9 @@ class Pipeline:
                 routing_mode=hints.routing_mode,
                 read_cache=hints.read_cache and self._cache.enabled,
                 shield=shield,
+                semantic=self._semantic,
+                threshold=hints.similarity,
+                user=hints.end_user,
             )
         except RejectedBody as error:
             raise rejection(error) from error
@@ -160,6 +179,7 @@ class Pipeline:
         try:
             yield
         except BaseException as error:
+            turn.stand_up()
             if not turn.ended:
                 self._ending.fail(turn, error)
             raise
@@ -169,8 +189,9 @@ class Pipeline:
         turn = Turn(arrival, inspection, stream=False)
         with self._guarded(turn):
             self._begin(turn)
-            hit = inspection.hit
+            hit = inspection.hit or await self._look_again(turn) or await self._joining.shared(turn)
             if hit is not None:
+                assert not isinstance(hit, Follower)  # noqa: S101  only streams follow
                 facts = self._ending.hit_facts(turn, hit)
                 body = self._cache.replay_body(hit, arrival)
                 self._ending.end(turn, facts, response_body=body)
@@ -182,7 +203,9 @@ class Pipeline:
             facts = self._ending.facts(turn, deployment, usage, turn.since_us() - turn.upstream_us)
             self._ending.end(turn, facts, response_body=completion.body)
             self._speeds.learn(deployment.id, None, usage.completion_tokens, turn.attempts[-1].latency_us)
-            self._cache.store(arrival, inspection.key, deployment, usage, completion.data)
+            kept = self._cache.store(arrival, inspection, deployment, usage, completion.data)
+            if turn.seat is not None:
+                turn.seat.land(kept)
             return Answer(completion.body, facts, turn.finding, turn.task, admitted.notes)
 
     async def open(self, arrival: Arrival, inspection: Inspection) -> AnswerStream:
@@ -193,21 +216,35 @@ class Pipeline:
         turn = Turn(arrival, inspection, stream=True)
         with self._guarded(turn):
             self._begin(turn)
-            if inspection.hit is not None:
-                return self._open_from_cache(turn, inspection.hit)
+            hit = inspection.hit or await self._look_again(turn) or await self._joining.shared(turn)
+            if isinstance(hit, Follower):
+                return self._joining.follow(turn, hit)
+            if hit is not None:
+                return self._open_from_cache(turn, hit)
             admitted = turn.admitted = await self._admit(turn)
             opened = await self._dispatcher.open(admitted.route, inspection, turn.attempts, admitted.output_limit)
             tally = Tally(inspection.prompt_tokens, admitted.most_output(opened.deployment))
             overhead_us = turn.since_us() - turn.upstream_us - opened.ttft_us
-            stream = AnswerStream(opened.deployment, turn.outcome, overhead_us, turn.finding, turn.task)
+            stream = AnswerStream(opened.deployment, turn.missed, overhead_us, turn.finding, turn.task)
             stream.budgets = admitted.notes
-            stream.batches = Watch(opened, tally, lambda failure: self._settle(turn, opened, stream, tally, failure))
+            watch = Watch(opened, tally, lambda failure: self._settle(turn, opened, stream, tally, failure))
+            stream.batches = watch if turn.seat is None else turn.seat.logged(watch, opened.deployment, tally)
             return stream
 
-    def _open_from_cache(self, turn: Turn, hit: CachedReply) -> AnswerStream:
+    async def unshared(self, arrival: Arrival, inspection: Inspection) -> None:
+        """Wait until no other request needs the answer that this one gets from a model; returns where none does."""
+        await self._joining.unshared(arrival, inspection)
+
+    async def _look_again(self, turn: Turn) -> CachedReply | None:
+        """Ask those who may know an answer that this worker's memory has not."""
+        if self._second_look.idle or not turn.arrival.hints.read_cache:
+            return None
+        return await self._second_look.hit(turn.arrival, turn.inspection)
+
+    def _open_from_cache(self, turn: Turn, hit: CachedReply | CacheEntry) -> AnswerStream:
         facts = self._ending.hit_facts(turn, hit)
         self._ending.end(turn, facts, response_body=hit.body)
-        stream = AnswerStream(facts.deployment, "exact", facts.overhead_us, turn.finding, turn.task)
+        stream = AnswerStream(facts.deployment, facts.cache, facts.overhead_us, turn.finding, turn.task)
         stream.batches = _once(self._cache.replay_chunks(hit, turn.arrival))
         stream.facts = facts
         return stream
@@ -224,11 +261,18 @@ class Pipeline:
             stream.facts = self._ending.facts(turn, served, usage, stream.overhead_us)
             body = tally.completion_bytes() if self._keep_bodies else None
             self._ending.end(turn, stream.facts, failure=failure, ttft_us=opened.ttft_us, response_body=body)
-        if failure is None:
+            if failure is not None:
+                turn.stand_up()
+                return
+            if turn.seat is not None:
+                turn.seat.bill(stream.facts.usage)
             generation_us = latency_us - opened.ttft_us
             self._speeds.learn(served.id, opened.ttft_us, usage.completion_tokens, generation_us)
+            kept = None
             if tally.plain:
-                self._cache.store(turn.arrival, turn.inspection.key, served, usage, tally.completion())
+                kept = self._cache.store(turn.arrival, turn.inspection, served, usage, tally.completion())
+            if turn.seat is not None:
+                turn.seat.land(kept)
 
     async def _admit(self, turn: Turn) -> Admitted:
         """See what is asked for, choose who is asked, and set aside what it may cost. Raises NeuralRoutingError."""

@@ -6,13 +6,19 @@ from neuralrouting.accounts.admission import Admitted
 from neuralrouting.accounts.bounds import Size
 from neuralrouting.accounts.budgets import Spender
 from neuralrouting.engine import Inspection
-from neuralrouting.exchange import Arrival, Attempt, CacheOutcome, Finding, Task
+from neuralrouting.exchange import Arrival, Attempt, Finding, Lookup, Task
+from neuralrouting.pipeline.flight import Seat
+
+NOTHING_NEAR = "none"
+"""Reason of the core for a miss about which there is nothing to tell."""
 
 
 class Turn:
     """What one request has come to so far; `ended` once its row is written and its hold resolved."""
 
-    __slots__ = ("admitted", "arrival", "attempts", "ended", "finding", "inspection", "stream", "task")
+    __slots__ = (
+        "admitted", "arrival", "attempts", "ended", "finding", "inspection", "seat", "stream", "task", "waited_us",
+    )  # fmt: skip
 
     def __init__(self, arrival: Arrival, inspection: Inspection, *, stream: bool) -> None:
         self.arrival = arrival
@@ -22,17 +28,27 @@ class Turn:
         self.task: Task | None = None
         self.admitted: Admitted | None = None
         self.attempts: list[Attempt] = []
+        self.seat: Seat | None = None  # others may wait for its answer
+        self.waited_us = 0  # for the answer of an equal request
         self.ended = False
 
     @property
-    def outcome(self) -> CacheOutcome:
+    def followed(self) -> Lookup:
+        """How the cache took part where an equal request's stream is read along."""
+        return Lookup("exact", 1.0, 0, self.inspection.key.hex(), shared=True)
+
+    @property
+    def missed(self) -> Lookup:
         """How the cache took part when it did not answer."""
-        return "miss" if self.arrival.hints.read_cache else "bypass"
+        if not self.arrival.hints.read_cache:
+            return Lookup("bypass")
+        reason = self.inspection.miss_reason
+        return Lookup("miss", reason=reason if reason != NOTHING_NEAR else None)
 
     @property
     def upstream_us(self) -> int:
-        """Time spent in finished calls to providers."""
-        return sum(attempt.latency_us for attempt in self.attempts)
+        """Time spent in finished calls to providers, and in waiting for those of an equal request."""
+        return self.waited_us + sum(attempt.latency_us for attempt in self.attempts)
 
     @property
     def spender(self) -> Spender:
@@ -50,3 +66,8 @@ class Turn:
     def since_us(self) -> int:
         """Return the microseconds since the request came in."""
         return (time.perf_counter_ns() - self.arrival.started_ns) // 1000
+
+    def stand_up(self) -> None:
+        """Leave the asking to who waits for this request's answer, if anybody does; nothing after it has landed."""
+        if self.seat is not None:
+            self.seat.fail()
