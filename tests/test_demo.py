@@ -54,14 +54,14 @@ def test_the_demo_gets_real_answers_and_ends_with_a_table(tmp_path: Path):
     total, real, simulated, hits = map(int, found.groups())
     assert (total, real + simulated) == (len(PROMPTS), len(PROMPTS))
     assert real >= 10
-    assert hits == 4
+    assert hits == 5
     assert "smollm2-135m-instruct" in done.stdout
 
 
 def test_without_any_model_every_answer_is_marked_as_simulated(tmp_path: Path):
     done = run_once(tmp_path, LOCAL_ENABLED="off")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(PROMPTS)} answers: 0 real, {len(PROMPTS)} simulated; 4 from the cache" in done.stdout
+    assert f"{len(PROMPTS)} answers: 0 real, {len(PROMPTS)} simulated; 5 from the cache" in done.stdout
     assert done.stdout.count("SIMULATED") == len(PROMPTS)
     assert "real:      spent $0.000000" in done.stdout
 

@@ -21,7 +21,7 @@ providers:
   spare: {{base_url: "{url}/spare"}}
   dead: {{base_url: "{dead}"}}
 models:
-  - {{model: m, provider: scripted, context_tokens: 8000, tools: true, vision: true, {prices}}}
+  - {{model: m, provider: scripted, context_tokens: 8000, tools: true, vision: true, json_schema: true, {prices}}}
   - {{model: free-of-price, provider: scripted, context_tokens: 8000, tools: true, tier: medium}}
   - {{model: failing, provider: dead, context_tokens: 8000, {prices}, tier: medium}}
   - {{model: two-homes, provider: dead, context_tokens: 8000, tier: medium,

@@ -1,6 +1,7 @@
 """Two accounts on one gateway, each with keys of every role: whatever one does must tell nothing about the other."""
 
 import asyncio
+import hashlib
 import time
 from dataclasses import dataclass
 from itertools import count
@@ -8,12 +9,14 @@ from itertools import count
 import httpx
 import msgspec
 
+from cache_rows import stored
 from live_gateway import LiveGateway
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.exchange import Role
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.books import Books
-from neuralrouting.storage.database import Database
+from neuralrouting.storage.database import Database, Row
+from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.turns import Settlement, Want, credits_purse
@@ -44,6 +47,18 @@ class Tenant:
     def settle(self, *rows: RequestRow) -> None:
         """Have requests of this account settled, as a worker would; those that are charged are paid for first."""
         asyncio.run(self._settle([msgspec.structs.replace(row, account_id=self.account) for row in rows]))
+
+    def stored(self, *, body: bytes = b"") -> bytes:
+        """Have an answer of this account stored, as a worker would; return its key."""
+        key = hashlib.sha256(f"stored {next(_numbers)}".encode()).digest()
+        now_ms = int(time.time() * 1000)
+        entry = stored(key, self.account, body=body, scope=bytes(32), stored_ms=now_ms, expires_ms=now_ms + 3_600_000)
+        asyncio.run(self._write(entry_values(entry)))
+        return key
+
+    async def _write(self, values: Row) -> None:
+        async with self.gateway.opened() as database:
+            await database.write([(INSERT_ENTRY, [values])])
 
     async def _settle(self, rows: list[RequestRow]) -> None:
         async with self.gateway.opened() as database:

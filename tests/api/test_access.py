@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -51,15 +51,16 @@ def scene(gateway: LiveGateway) -> Scene:
 
 @dataclass(frozen=True)
 class Call:
-    """One way to call a route that works for whoever may: `url` makes what it needs, afresh for each call."""
+    """One way to call a route that works for whoever may: `url` and `body` make what it needs, afresh for each call."""
 
     url: Callable[[Scene], str]
     body: Callable[[Scene], Json] | None = None
     status: int = 200
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def send(self, client: httpx.Client, method: str, scene: Scene, **params: str) -> httpx.Response:
         body = self.body(scene) if self.body is not None else None
-        return client.request(method, self.url(scene), json=body, params=params)
+        return client.request(method, self.url(scene), json=body, params={**self.query, **params})
 
 
 def _at(path: str, body: Json | None = None, status: int = 200) -> Call:
@@ -89,6 +90,10 @@ def _top_up(_scene: Scene) -> Json:
     return {"kind": "topup", "credits": "1", "ref": f"ref-{next(_numbers)}", "reason": "tried"}
 
 
+def _judgement(scene: Scene) -> Json:
+    return {"entry": scene.ours.stored().hex(), "agreed": True}
+
+
 CALLS: Mapping[tuple[str, str], Call] = {
     **{("POST", path): Call(lambda _, path=path: path, lambda _: ask(new_prompt())) for path in HOT},
     ("GET", "/v1/models"): _at("/v1/models"),
@@ -107,6 +112,9 @@ CALLS: Mapping[tuple[str, str], Call] = {
     ("DELETE", "/v1/budgets/{id}"): Call(_budget),
     ("GET", "/v1/audit"): _at("/v1/audit"),
     ("GET", "/v1/audit/{request_id}"): Call(lambda scene: f"/v1/audit/req_{scene.ours.account}"),
+    ("GET", "/v1/cache"): _at("/v1/cache"),
+    ("DELETE", "/v1/cache"): Call(lambda _: "/v1/cache", query={"all": "true"}),
+    ("POST", "/v1/cache/judgements"): Call(lambda _: "/v1/cache/judgements", _judgement, 201),
     ("GET", "/v1/admin/accounts"): _at("/v1/admin/accounts"),
     ("POST", "/v1/admin/accounts"): Call(
         lambda _: "/v1/admin/accounts", lambda _: {"id": f"tried-{next(_numbers)}"}, 201
@@ -126,7 +134,8 @@ CALLS: Mapping[tuple[str, str], Call] = {
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs")
 EACH = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(place) for place in CALLS])
 KEYED = [place for place in CALLS if place[1] not in OPEN]
-OF_AN_ACCOUNT = [place for place in KEYED if place[1].startswith(("/v1/usage", "/v1/credits", "/v1/bud", "/v1/audit"))]
+_FIGURES = ("/v1/usage", "/v1/credits", "/v1/budgets", "/v1/audit", "/v1/cache")
+OF_AN_ACCOUNT = [place for place in KEYED if place[1].startswith(_FIGURES)]
 OBJECTS = {
     "/v1/budgets/{id}": lambda scene: scene.made("/v1/budgets", BUDGET, scene.theirs),
     "/v1/audit/{request_id}": lambda scene: f"req_{scene.theirs.account}",
@@ -244,7 +253,7 @@ def test_another_accounts_users_and_sessions_are_not_found(scene: Scene):
 
 
 def test_an_operator_sees_the_account_it_names(scene: Scene):
-    for path in ("/v1/usage", "/v1/credits", "/v1/budgets", "/v1/audit"):
+    for path in _FIGURES:
         response = scene.ours.get(path, "operator", account=scene.theirs.account)
         assert response.json()["account"] == scene.theirs.account, path
         assert scene.ours.get(path, "operator", account="nobody-at-all").status_code == 404

@@ -8,6 +8,7 @@ import pytest
 from conversation import ASK_USAGE, CHAT, DISPATCH, DISPATCH_STREAM, ask, chunks, row_of, said
 from staging import Stage
 
+from cache_told import cache_told
 from fake_faults import broken_stream
 from fake_replies import Answer
 from fake_upstream import Entry, http_reply
@@ -25,7 +26,7 @@ def post(client: httpx.Client, prompt: str, path: str = CHAT, cache: str = "", *
 
 def outcomes(client: httpx.Client, prompt: str, *caches: str) -> list[str]:
     """What `x-nr-cache` says, asked once with each of these `Cache-Control` headers."""
-    return [post(client, prompt, cache=cache).headers["x-nr-cache"] for cache in caches]
+    return [cache_told(post(client, prompt, cache=cache)) for cache in caches]
 
 
 # --- hits -----------------------------------------------------------------------------------------------------------
@@ -39,7 +40,7 @@ def test_a_repeat_is_answered_without_the_provider_in_either_shape(
     prompt = stage.prompt()
     told, repeated = post(on_stage, prompt, **first), post(on_stage, prompt, **again)
     assert said(told) == said(repeated) == f"answer to {prompt}"
-    assert [told.headers["x-nr-cache"], repeated.headers["x-nr-cache"]] == ["miss", "exact"]
+    assert [cache_told(told), cache_told(repeated)] == ["miss", "exact"]
     assert len(stage.calls(prompt)) == 1
 
 
@@ -48,7 +49,7 @@ def test_all_endpoints_share_what_is_stored(stage: Stage, on_stage: httpx.Client
     prompt = stage.prompt()
     post(on_stage, prompt)
     repeated = post(on_stage, prompt, path)
-    assert repeated.headers["x-nr-cache"] == "exact"
+    assert cache_told(repeated) == "exact"
     assert said(repeated) == f"answer to {prompt}"
 
 
@@ -87,10 +88,10 @@ def test_a_streamed_hit_without_the_ask_has_no_usage_in_it(stage: Stage, on_stag
 def test_user_session_and_feature_do_not_change_the_answer_but_a_parameter_does(stage: Stage, on_stage: httpx.Client):
     prompt = stage.prompt()
     post(on_stage, prompt)
-    assert post(on_stage, prompt, user="ada", session_id="s", feature="f").headers["x-nr-cache"] == "exact"
-    assert post(on_stage, prompt, temperature=0.5).headers["x-nr-cache"] == "miss"
-    assert post(on_stage, prompt, routing_mode="quality").headers["x-nr-cache"] == "miss"
-    assert post(on_stage, prompt, model="scripted/m").headers["x-nr-cache"] == "miss"
+    assert cache_told(post(on_stage, prompt, user="ada", session_id="s", feature="f")) == "exact"
+    assert cache_told(post(on_stage, prompt, temperature=0.5)) == "miss"
+    assert cache_told(post(on_stage, prompt, routing_mode="quality")) == "miss"
+    assert cache_told(post(on_stage, prompt, model="scripted/m")) == "miss"
 
 
 # --- what the client says about caching -----------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def test_what_is_not_a_whole_plain_answer_is_never_replayed(
     stage: Stage, on_stage: httpx.Client, entry: Entry, fields: dict[str, object]
 ):
     prompt = stage.prompt(entry)
-    assert [post(on_stage, prompt, **fields).headers["x-nr-cache"] for _ in range(2)] == ["miss", "miss"]
+    assert [cache_told(post(on_stage, prompt, **fields)) for _ in range(2)] == ["miss", "miss"]
     assert len(stage.calls(prompt)) == 2
 
 
@@ -150,7 +151,7 @@ def test_a_refusal_is_never_replayed(stage: Stage, on_stage: httpx.Client):
 def test_a_truncated_stream_is_never_replayed(stage: Stage, on_stage: httpx.Client):
     prompt = stage.prompt(broken_stream())
     assert not post(on_stage, prompt, **STREAMED).text.endswith("data: [DONE]\n\n")
-    assert post(on_stage, prompt).headers["x-nr-cache"] == "miss"
+    assert cache_told(post(on_stage, prompt)) == "miss"
 
 
 def test_an_error_is_never_replayed(stage: Stage, on_stage: httpx.Client):
@@ -177,7 +178,7 @@ def test_two_accounts_never_share_and_two_keys_of_one_account_do(stage: Stage, o
     prompt = stage.prompt()
     mine, mine_too, rivals = key_of(stage, "acme"), key_of(stage, "acme"), key_of(stage, "rival")
     told = [on_stage.post(CHAT, json=ask(prompt, model="m"), headers=key) for key in (mine, mine_too, rivals, rivals)]
-    assert [response.headers["x-nr-cache"] for response in told] == ["miss", "exact", "miss", "exact"]
+    assert [cache_told(response) for response in told] == ["miss", "exact", "miss", "exact"]
     assert len(stage.calls(prompt)) == 2
     accounts = [row_of(stage.gateway, response).account_id for response in (told[0], told[2])]
     assert accounts == ["acme", "rival"]
@@ -189,5 +190,5 @@ def test_a_test_key_neither_sees_nor_leaves_answers_of_live_keys(stage: Stage, o
     simulated = on_stage.post(CHAT, json=ask(prompt, model="m"), headers=test)
     real = on_stage.post(CHAT, json=ask(prompt, model="m"))
     again = on_stage.post(CHAT, json=ask(prompt, model="m"), headers=test)
-    assert [r.headers["x-nr-cache"] for r in (simulated, real, again)] == ["miss", "miss", "exact"]
+    assert [cache_told(r) for r in (simulated, real, again)] == ["miss", "miss", "exact"]
     assert [r.headers["x-nr-provider"] for r in (simulated, real, again)] == ["simulated", "scripted", "simulated"]

@@ -5,6 +5,7 @@ import pytest
 from conversation import ASK_USAGE, DISPATCH, DISPATCH_STREAM, Json, ask, chunks, envelope, new_prompt, row_of, text_of
 from staging import Stage
 
+from cache_told import cache_told
 from fake_faults import FAULTS
 from fake_replies import Answer
 from fake_upstream import http_reply
@@ -166,7 +167,7 @@ def test_a_repeat_is_streamed_from_memory_with_a_bill_of_nothing(stage: Stage, o
     streamed(on_stage, prompt)
     parts, billing, response = streamed(on_stage, prompt)
     assert text_of(parts) == f"answer to {prompt}"
-    assert response.headers["x-nr-cache"] == "exact"
+    assert cache_told(response) == "exact"
     assert (billing["cache_hit"], billing["cache_exact"], billing["cache_similarity"]) == (True, True, 1.0)
     assert billing["financials"]["billed_price"] == billing["financials"]["provider_cost"] == 0.0
     assert billing["financials"]["savings"] == 0.0000975

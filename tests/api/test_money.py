@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from conversation import CHAT, DISPATCH, DISPATCH_STREAM, ask, chunks, finish_of, row_of, text_of, wait_until
 from customers import IN_NANO, OUT_NANO, Customer, new_customer, opened_stage, told
+from questions import CANONICAL, IN_OTHER_WORDS, QUESTION, STAIN, new_place
 from staging import Stage
 
 from fake_faults import FAULTS, error
@@ -332,15 +333,19 @@ def test_a_stream_that_is_drained_is_paid_to_its_end(drained: Stage):
 
 
 @FORMS
-def test_an_answer_from_the_cache_costs_nothing_and_is_not_in_the_ledger(customer: Customer, *, stream: bool):
-    body = ask(customer.stage.prompt(Answer("kept", usage=(11, 7))), model="m", stream=stream)
+@pytest.mark.parametrize(
+    ("level", "asked", "again"),
+    [("exact", STAIN, STAIN), ("canonical", QUESTION, CANONICAL), ("semantic", STAIN, IN_OTHER_WORDS)],
+)
+def test_an_answer_from_the_cache_costs_nothing_and_is_not_in_the_ledger(
+    customer: Customer, level: str, asked: str, again: str, *, stream: bool
+):
+    place = new_place(customer.stage)
     with customer.client() as client:
-        first = paid(client.post(CHAT, json=body), stream=stream)
+        first = paid(place.ask(client, asked, stream=stream), stream=stream)
         customer.row(first)
-        again = paid(client.post(CHAT, json=body), stream=stream)
-    assert again.headers["x-nr-cache"] == "exact"
-    row = customer.row(again)
-    assert (row.hold_state, row.held_mc, row.charged_mc, row.cost_nanousd) == ("none", 0, 0, 0)
+        row = customer.row(paid(place.ask(client, again, stream=stream), stream=stream))
+    assert (row.cache, row.hold_state, row.held_mc, row.charged_mc, row.cost_nanousd) == (level, "none", 0, 0, 0)
     assert [entry.ref for entry in customer.charges()] == [first.headers["x-request-id"]]
 
 

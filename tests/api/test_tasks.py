@@ -5,6 +5,7 @@ import pytest
 from conversation import CHAT, DISPATCH, DISPATCH_STREAM, Json, ask, events, new_prompt, row_of
 from staging import Stage
 
+from cache_told import cache_told
 from live_gateway import LiveGateway
 from neuralrouting.catalog import build_catalog
 from neuralrouting.config import Config
@@ -97,9 +98,9 @@ def test_a_high_risk_is_told_with_its_domain_and_kept(
 @every_endpoint
 def test_an_answer_from_the_cache_needed_no_task(client: httpx.Client, gateway: LiveGateway, path: str, fields: Json):
     body = fresh(PERSONAL, **fields)
-    assert client.post(path, json=body).headers["x-nr-cache"] == "miss"
+    assert cache_told(client.post(path, json=body)) == "miss"
     again = client.post(path, json=body)
-    assert (again.headers["x-nr-cache"], told(again)) == ("exact", [None, None, None])
+    assert (cache_told(again), told(again)) == ("exact", [None, None, None])
     assert kept(row_of(gateway, again)) == (None, None, None, None)
 
 

@@ -10,6 +10,7 @@ import pytest
 from arena import DEAR, FULL, OUTPUT_TOKENS, SIXTY, Arena, Payer, tell
 from storm import code_of, prompt
 
+from cache_told import cache_told
 from many_clients import Answered, Client
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.storage.keys import KeyRows
@@ -120,6 +121,6 @@ def test_hits_and_those_whose_client_left_count_and_refused_ones_do_not(arena: A
             return hits, rest
 
     hits, rest = asyncio.run(journey())
-    assert [answer.headers["x-nr-cache"] for answer in hits] == ["miss"] + ["exact"] * 19
+    assert [cache_told(answer) for answer in hits] == ["miss"] + ["exact"] * 19
     # What is wrong in itself was let in and counts; what the limit refused does not.
     assert rest == [200] * 17 + [429] * 8

@@ -1,5 +1,7 @@
 """The routes of figures and of administration, each with who may call it."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.routing import Route
 
 from neuralrouting.api.access import GuardedRoute, Handler, Opening
@@ -7,6 +9,7 @@ from neuralrouting.api.admin import Accounts, LedgerCheck, Plans
 from neuralrouting.api.admin_keys import Keys
 from neuralrouting.api.audit import Audit
 from neuralrouting.api.budgets import Budgets
+from neuralrouting.api.cache import Cache
 from neuralrouting.api.credits import Credits
 from neuralrouting.api.door import Door
 from neuralrouting.api.usage import Usage
@@ -17,19 +20,31 @@ from neuralrouting.storage.audit import AuditRows
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import Database
+from neuralrouting.storage.entries import EntryRows
+from neuralrouting.storage.judgements import Judgements
 from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.purges import Purges
 from neuralrouting.storage.usage import UsageRows
 
 
-def account_routes(door: Door, database: Database, books: Books, catalog: Catalog, default_plan: str) -> list[Route]:
-    """Return the routes of `/v1/usage`, `/v1/credits`, `/v1/budgets`, `/v1/audit` and `/v1/admin`.
+def account_routes(
+    door: Door, database: Database, obey: Callable[[], Awaitable[None]], catalog: Catalog, default_plan: str
+) -> list[Route]:
+    """Return the routes of `/v1/usage`, `/v1/credits`, `/v1/budgets`, `/v1/audit`, `/v1/cache` and `/v1/admin`.
 
-    `default_plan` is the id of the plan that a new account has unless told.
+    `obey` makes the memory of this worker follow what the database says of stored answers, `default_plan` is the id of
+    the plan that a new account has unless told.
     """
-    rows = AccountRows(database)
+    rows, books = AccountRows(database), Books(database)
     accounts = Accounts(rows, books, default_plan)
-    return [*_figures(door, database, books, catalog, rows), *_administration(door, database, accounts, rows)]
+    cache = Cache(EntryRows(database), Purges(database), Judgements(database), rows, obey)
+    return [
+        *_figures(door, database, books, catalog, rows),
+        _route(door, "/v1/cache", GET=("member", cache.show), DELETE=("owner", cache.purge)),
+        _route(door, "/v1/cache/judgements", POST=("owner", cache.judge)),
+        *_administration(door, database, accounts, rows),
+    ]
 
 
 def _figures(door: Door, database: Database, books: Books, catalog: Catalog, accounts: AccountRows) -> list[Route]:

@@ -1,7 +1,7 @@
 """Bodies of changes: read strictly, so that a field that is misspelt is told and never passed over."""
 
 import re
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -88,6 +88,18 @@ class BudgetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: BudgetAction
     subject: str = ""
     warn_percent: int = 80
+
+
+class JudgementBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/cache/judgements`: `entry`, kind and similarity are those that `x-nr-cache` told of the hit.
+
+    Without a similarity a wrong answer goes, and its scope learns nothing.
+    """
+
+    entry: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    agreed: bool
+    kind: Literal["exact", "canonical", "semantic"] = "semantic"
+    similarity: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
 async def body_of(request: Request, kind: type[_Body]) -> _Body:

@@ -6,6 +6,8 @@ from neuralrouting.api.wire import DONE, billing, event, extra_fields, usage_fie
 from neuralrouting.errors import NeuralRoutingError
 from neuralrouting.exchange import Chunk, Facts, JsonObject, PlainChunk
 
+_NOT_TOLD = frozenset(("usage", "obfuscation"))
+
 
 class ChunkWriter:
     """Turns chunk objects into events; holds the usage back, which has a place of its own at the end."""
@@ -38,23 +40,25 @@ class ChunkWriter:
 
     def _event(self, chunk: Chunk) -> bytes:
         if not isinstance(chunk, PlainChunk):
-            return event(chunk) if self._for_client(chunk) else b""
+            told = self._for_client(chunk)
+            return event(told) if told is not None else b""
         if self._include_usage:
             return b'data: %b,"usage":null}\n\n' % chunk.body[:-1]
         return b"data: %b\n\n" % chunk.body
 
-    def _for_client(self, chunk: JsonObject) -> bool:
-        usage = chunk.pop("usage", None)
-        chunk.pop("obfuscation", None)
+    def _for_client(self, chunk: JsonObject) -> JsonObject | None:
+        """What the client is told of a chunk, which itself stays as it is: other requests may read it too."""
+        usage = chunk.get("usage")
+        told = {name: value for name, value in chunk.items() if name not in _NOT_TOLD}
         if not self._base:
-            self._base = {name: value for name, value in chunk.items() if name != "choices"}
+            self._base = {name: value for name, value in told.items() if name != "choices"}
         if usage is not None:
             self._usage = usage
             if not chunk["choices"]:
-                return False
+                return None
         if self._include_usage:
-            chunk["usage"] = None
-        return True
+            told["usage"] = None
+        return told
 
     def _usage_of(self, facts: Facts) -> JsonObject:
         told = self._usage if facts.usage.source == "provider" else None

@@ -24,12 +24,13 @@ from neuralrouting.errors import (
 from neuralrouting.exchange import Arrival, Caller, Hints
 
 _CREDENTIALS = ("authorization", "x-api-key")
-_HINTS = frozenset(("x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature"))
+_HINTS = frozenset(("x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature", "x-nr-similarity"))
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 _ONCE = frozenset((*_CREDENTIALS, "idempotency-key"))
 """Headers whose second value would change whose request it is."""
 _WANTED = frozenset((*_ONCE, *_HINTS, *_FRAMING))
 _TEXT = re.compile(r"[\x20-\x7e]{1,512}")
+_COSINE = re.compile(r"0(\.\d{1,6})?|1(\.0{1,6})?")
 
 Wanted = Mapping[str, str]
 """The headers we look at, by lower-case name."""
@@ -169,7 +170,16 @@ def _hints(endpoint: str, headers: Wanted) -> Hints:
         write_cache="no-store" not in directives,
         end_user=_text(headers, "x-nr-user"),
         feature=_text(headers, "x-nr-feature"),
+        similarity=_similarity(_text(headers, "x-nr-similarity")),
     )
+
+
+def _similarity(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    if not _COSINE.fullmatch(text):
+        raise InvalidField("X-NR-Similarity must be a number from 0 to 1, such as 0.97", param="x-nr-similarity")
+    return float(text)
 
 
 def _text(headers: Wanted, name: str) -> str | None:

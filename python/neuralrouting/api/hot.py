@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
@@ -19,7 +19,7 @@ from neuralrouting.api.recording import Responder, Unheard
 from neuralrouting.api.shapes import Shape
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import InvalidField, NeuralRoutingError, ShieldBlocked
-from neuralrouting.exchange import AnswerStream, Arrival, Usage
+from neuralrouting.exchange import AnswerStream, Arrival, Facts, Usage
 from neuralrouting.pipeline import Pipeline
 from neuralrouting.storage.idempotency import Stored
 
@@ -32,13 +32,15 @@ WATCH_AFTER_S = 0.02
 class Departure:
     """Cancels the work for a client that leaves: sending to nobody raises nothing, so that somebody must watch.
 
-    Work that is done within `WATCH_AFTER_S` is not worth a watcher.
+    Work that is done within `WATCH_AFTER_S` is not worth a watcher. Work that others need goes on until `unshared`
+    returns, with nobody to send to.
     """
 
-    __slots__ = ("_protocol", "_start", "_watch", "_work", "left")
+    __slots__ = ("_protocol", "_start", "_unshared", "_watch", "_work", "left")
 
-    def __init__(self, protocol: HTTPProtocol) -> None:
+    def __init__(self, protocol: HTTPProtocol, unshared: Callable[[], Awaitable[None]]) -> None:
         self._protocol = protocol
+        self._unshared = unshared
         self._work = asyncio.current_task()
         self._watch: asyncio.Task[None] | None = None
         self.left = False
@@ -61,6 +63,7 @@ class Departure:
     async def _wait(self) -> None:
         await self._protocol.client_disconnect()
         self.left = True
+        await self._unshared()
         if self._work is not None:
             self._work.cancel()
 
@@ -114,8 +117,8 @@ class HotRoute:
             return await self._answer(request, protocol)
         if self._drains:
             return await self._answer(request, Unheard(protocol))
-        with Departure(protocol):
-            return await self._answer(request, protocol)
+        with Departure(protocol, lambda: self._pipeline.unshared(request.arrival, request.inspection)):
+            return await self._answer(request, Unheard(protocol))  # when to stop for one who left, `Departure` says
 
     async def _once(self, key: str, request: "_Request", protocol: HTTPProtocol) -> Usage | None:
         """Answer a request that may come again: once begun it runs to its end, whether its client waits or not."""
@@ -150,7 +153,7 @@ class HotRoute:
             *wire.budget_headers(answer.budgets),
         ]
         protocol.response_bytes(200, headers, self._shape.whole(answer))
-        return facts.usage
+        return _counted(facts)
 
     async def _stream(self, stream: AnswerStream, request: "_Request", protocol: Responder) -> Usage | None:
         arrival, inspection, entry = request
@@ -171,16 +174,21 @@ class HotRoute:
                     await line.send_bytes(events)
         except NeuralRoutingError as error:
             await line.send_bytes(writer.error(error))
-            return stream.facts.usage if stream.facts is not None else None
+            return _counted(stream.facts) if stream.facts is not None else None
         assert stream.facts is not None  # noqa: S101  set when the batches ended
         await line.send_bytes(self._shape.end(writer, stream.facts))
-        return stream.facts.usage
+        return _counted(stream.facts)
 
 
 class _Request(NamedTuple):
     arrival: Arrival
     inspection: Inspection
     entry: Entry
+
+
+def _counted(facts: Facts) -> Usage:
+    """What counts towards limits of tokens a minute: nothing of what the cache answered, or an equal request."""
+    return Usage(0, 0) if facts.cache.hit else facts.usage
 
 
 def _tokens_asked(inspection: Inspection) -> int:

@@ -14,6 +14,7 @@ _BODIES = (
     bodies.KeyChange,
     bodies.PlanBody,
     bodies.BudgetBody,
+    bodies.JudgementBody,
 )
 _TOLD: dict[str, str] = {
     "account": "whose; an operator may name any, others their own only",
@@ -33,6 +34,10 @@ _TOLD: dict[str, str] = {
     "before": "entries with a lower `seq`: the `next` of another page",
     "cursor": "the `next` of another page",
     "bodies": "`true`: with the stored bodies, for owners",
+    "all": "`true`: every stored answer of the account",
+    "entry": "one stored answer, as `x-nr-cache` names it",
+    "scope": "the stored answers of one scope",
+    "pattern": "stored answers whose text has this in it, in capitals or not",
 }
 _NUMBERS = ("status", "limit", "before")
 _ATTRIBUTED = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session")
@@ -45,7 +50,7 @@ def schemas() -> JsonObject:
 
 def paths() -> JsonObject:
     """Return the paths."""
-    return {**_figures(), **_budgets(), **_accounts(), **_rest()}
+    return {**_figures(), **_budgets(), **_cache(), **_accounts(), **_rest()}
 
 
 def _figures() -> JsonObject:
@@ -88,6 +93,21 @@ def _budgets() -> JsonObject:
             "put": _does("owner", "Change a budget", "Name, limit, action and warning.", "BudgetBody",
                          told=account, named=("id",)),
             "delete": _does("owner", "Remove a budget", "What was spent stays counted.", told=account, named=("id",)),
+        },
+    }  # fmt: skip
+
+
+def _cache() -> JsonObject:
+    return {
+        "/v1/cache": {
+            "get": _does("member", "Stored answers", "How many there are, and which share of judged hits was wrong.",
+                         told=("account",)),
+            "delete": _does("owner", "Purge stored answers", "All that match; every worker forgets them within 2 s.",
+                            told=("account", "all", "entry", "scope", "pattern")),
+        },
+        "/v1/cache/judgements": {
+            "post": _does("owner", "Judge a hit", "An answer that was wrong is given no more.", "JudgementBody",
+                          told=("account",))
         },
     }  # fmt: skip
 

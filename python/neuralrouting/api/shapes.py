@@ -27,7 +27,7 @@ class Shape(msgspec.Struct, frozen=True):
 def chat_body(answer: Answer) -> bytes:
     """OpenAI's `chat.completion` as the provider wrote it, with our facts in extra fields."""
     fields = wire.extra_fields(answer.facts)
-    if answer.facts.cache == "exact":  # what was stored has none of these fields
+    if answer.facts.cache.hit:  # what was stored has none of these fields
         return wire.appended(answer.body, fields)
     return wire.with_fields(answer.body, fields)
 

@@ -7,7 +7,7 @@ import orjson
 
 from neuralrouting.catalog import Deployment
 from neuralrouting.errors import NeuralRoutingError, RateLimited
-from neuralrouting.exchange import BudgetNote, CacheOutcome, Facts, Finding, JsonObject, Task, Usage
+from neuralrouting.exchange import BudgetNote, Facts, Finding, JsonObject, Lookup, Task, Usage
 
 Header = tuple[str, str]
 JSON_TYPE: Header = ("content-type", "application/json")
@@ -32,18 +32,29 @@ def request_headers(request_id: str) -> list[Header]:
     return [("x-nr-request-id", request_id), ("x-request-id", request_id)]
 
 
-def served_headers(deployment: Deployment, cache: CacheOutcome, overhead_us: int) -> list[Header]:
+def served_headers(deployment: Deployment, cache: Lookup, overhead_us: int) -> list[Header]:
     """What is known as soon as somebody answers."""
     model = deployment.id if deployment.simulated else deployment.model
     headers = [
         ("x-nr-model", _printable(model)),
         ("x-nr-provider", _printable(deployment.provider)),
-        ("x-nr-cache", cache),
+        ("x-nr-cache", _cache_header(cache)),
         ("x-nr-overhead-ms", f"{overhead_us / 1000:.3f}"),
     ]
     if deployment.simulated:
         headers.append(("x-nr-simulated", "true"))
     return headers
+
+
+def _cache_header(cache: Lookup) -> str:
+    """How the cache took part: `semantic; similarity=0.9412; age=37; entry=...`, or `miss; reason=temperature`."""
+    if not cache.hit:
+        return f"{cache.outcome}; reason={cache.reason}" if cache.reason is not None else cache.outcome
+    told = f"age={cache.age_s}; entry={cache.entry}"
+    if cache.outcome == "exact":
+        return f"exact; {'shared; ' if cache.shared else ''}{told}"
+    kind = "kind=canonical; " if cache.outcome == "canonical" else ""
+    return f"semantic; {kind}similarity={cache.similarity}; {told}"
 
 
 def money_headers(facts: Facts) -> list[Header]:
@@ -98,8 +109,10 @@ def extra_fields(facts: Facts) -> JsonObject:
 
 def cache_fields(facts: Facts) -> JsonObject:
     """How the cache took part; the similarity is told on hits only."""
-    hit = facts.cache == "exact"
-    return {"cache_hit": hit, "cache_exact": hit, **({"cache_similarity": 1.0} if hit else {})}
+    cache = facts.cache
+    if not cache.hit:
+        return {"cache_hit": False, "cache_exact": False}
+    return {"cache_hit": True, "cache_exact": cache.outcome == "exact", "cache_similarity": cache.similarity}
 
 
 def billing(facts: Facts, usage: JsonObject) -> JsonObject:

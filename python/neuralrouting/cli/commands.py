@@ -8,6 +8,7 @@ import click
 
 from neuralrouting.cli.accounts import accounts
 from neuralrouting.cli.budgets import budgets
+from neuralrouting.cli.cache import cache
 from neuralrouting.cli.classify import classify
 from neuralrouting.cli.credits import credits_
 from neuralrouting.cli.evaluate import evaluate
@@ -25,7 +26,7 @@ from neuralrouting.cli.usage import audit, usage
 
 if TYPE_CHECKING:
     from neuralrouting.catalog import Catalog
-    from neuralrouting.config import Loaded
+    from neuralrouting.config import Loaded, SemanticCacheConfig
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +51,7 @@ main.add_command(budgets)
 main.add_command(credits_)
 main.add_command(ledger)
 main.add_command(shield)
+main.add_command(cache)
 main.add_command(classify)
 main.add_command(evaluate)
 main.add_command(usage)
@@ -139,11 +141,13 @@ def check_config(path: Path | None, *, as_json: bool) -> None:
     providers = resolved_providers(loaded.config, os.environ)
     shield = loaded.config.shield
     pack = compile_rules(*configured_rules(shield), model=shield.model).hash
+    embedder = _embedder(loaded.config.semantic_cache)
     notices = [*loaded.notices, *_catalog(loaded).notices]
     facts: dict[str, Any] = {
         "file": str(loaded.path) if loaded.path else None,
         "providers": {name: endpoint.base_url for name, endpoint in providers.items()},
         "shield": {"mode": shield.mode, "pack": pack},
+        "embedder": embedder,
         "notices": notices,
         "warnings": list(near_misses(os.environ, loaded.config)),
     }
@@ -154,6 +158,7 @@ def check_config(path: Path | None, *, as_json: bool) -> None:
     for name, url in facts["providers"].items():
         click.echo(f"provider: {name} at {url}")
     click.echo(f"shield: {shield.mode}, pack {pack}")
+    click.echo(f"embedder: {embedder}")
     for kind in ("notices", "warnings"):
         for line in facts[kind]:
             click.echo(f"{kind[:-1]}: {line}")
@@ -177,6 +182,20 @@ def version(*, as_json: bool) -> None:
         print_json(facts)
     else:
         click.echo(f"neuralrouting {facts['neuralrouting']} (native {facts['native']})")
+
+
+def _embedder(settings: "SemanticCacheConfig") -> str:
+    """Name the embedder that has the last word; raises ConfigError where its model cannot be had. Calls no endpoint."""
+    import asyncio
+
+    from neuralrouting.providers.deciders import open_decider
+    from neuralrouting.providers.http import HttpClient
+
+    async def name() -> str:
+        async with open_decider(settings, HttpClient()) as decider:
+            return "builtin" if decider is None else decider.id
+
+    return asyncio.run(name())
 
 
 def _catalog(loaded: "Loaded") -> "Catalog":

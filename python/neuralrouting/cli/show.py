@@ -122,6 +122,12 @@ def rate_cells(name: str, row: dict[str, Any]) -> list[str]:
     return [name, row.get("scope", ""), f"{row['n']:,}", _rate(row, "block"), _rate(row, "flag")]
 
 
+def pair_cells(name: str, row: dict[str, Any]) -> list[str]:
+    """Return the rates of pairs with the same answer and of others as cells, empty where there are none."""
+    kinds = ("hit_true", "wrong_false")
+    return [name, f"{row['n']:,}", *("" if row[kind] is None else _rate(row, kind) for kind in kinds)]
+
+
 def _rate(row: dict[str, Any], kind: str) -> str:
     low, high = row[f"{kind}_interval"]
     return f"{100 * row[kind]:.2f} ({100 * low:.2f}-{100 * high:.2f})"

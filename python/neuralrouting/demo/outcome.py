@@ -52,7 +52,7 @@ def outcome_of(kind: str, raw: Raw) -> Outcome:
         raw.text,
         raw.extra["model_used"],
         raw.headers["x-nr-provider"],
-        raw.headers["x-nr-cache"],
+        raw.headers["x-nr-cache"].partition(";")[0],
         bool(raw.extra.get("simulated")),
         raw.prompt_tokens,
         raw.completion_tokens,

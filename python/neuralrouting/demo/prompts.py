@@ -55,6 +55,7 @@ def _user(text: str) -> tuple[dict[str, Any], ...]:
 
 
 _CAPITAL = _user("What is the capital of France? Answer in one short sentence.")
+_CAPITAL_AGAIN = _user("Please, what's the capital of France? answer in one short sentence")
 _GREETING = _user("Say hello to a new colleague in one short sentence.")
 _SUMMARY = _user(
     "Summarise in one sentence: The meeting moved from Tuesday to Thursday because the room was taken, and Anna "
@@ -97,6 +98,7 @@ PROMPTS = (
     Prompt("forced model", _LAW, model="gpt-4o"),
     Prompt("repeated", _CAPITAL, {"temperature": 0}, max_tokens=96),
     Prompt("repeated, streamed", _CAPITAL, {"temperature": 0}, max_tokens=96, stream=True),
+    Prompt("in other words", _CAPITAL_AGAIN, {"temperature": 0}, max_tokens=96),
     Prompt("stream repeated", _GREETING, {"temperature": 0}, max_tokens=96, stream=True),
     Prompt("repeated, forced", _LAW, model="gpt-4o"),
     Prompt(

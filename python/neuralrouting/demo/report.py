@@ -43,7 +43,7 @@ def totals(outcomes: Sequence[Outcome]) -> list[str]:
         return []
     real = [outcome for outcome in outcomes if not outcome.simulated]
     simulated = [outcome for outcome in outcomes if outcome.simulated]
-    hits = sum(outcome.cache == "exact" for outcome in outcomes)
+    hits = sum(outcome.cache in ("exact", "semantic") for outcome in outcomes)
     overhead_ms = median(outcome.overhead_ms for outcome in outcomes)
     counts = f"{len(outcomes)} answers: {len(real)} real, {len(simulated)} simulated; {hits} from the cache"
     lines = [

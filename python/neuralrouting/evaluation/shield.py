@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from neuralrouting.engine import Shield
-from neuralrouting.evaluation.intervals import percentile, wilson
+from neuralrouting.intervals import percentile, wilson
 from neuralrouting.layers.shield import FLAG_RISK
 
 _SIZES = ((1_024, "1KB"), (8_192, "8KB"), (65_536, "64KB"), (1_048_576, "1MB"))

@@ -1,0 +1,91 @@
+"""Every part of one worker, opened and wired: read here what meets what."""
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from neuralrouting.accounts.admission import Admission
+from neuralrouting.accounts.keys import KeyRing
+from neuralrouting.api.account_routes import account_routes
+from neuralrouting.api.bridge import AsgiBridge
+from neuralrouting.api.door import Door
+from neuralrouting.api.edge import Edge
+from neuralrouting.api.health import Health
+from neuralrouting.api.hot import Gate, HotRoute
+from neuralrouting.api.idempotency import Idempotency
+from neuralrouting.api.models import Models
+from neuralrouting.api.shapes import CHAT, DISPATCH, DISPATCH_STREAM
+from neuralrouting.app import parts
+from neuralrouting.app.rest import rest_of
+from neuralrouting.config import Config
+from neuralrouting.exchange import JsonObject
+from neuralrouting.layers.cache import AnswerCache
+from neuralrouting.pipeline import Accounts, Caching, Pipeline
+from neuralrouting.pipeline.second_look import SecondLook
+from neuralrouting.providers.deciders import open_decider
+from neuralrouting.providers.dispatcher import Dispatcher
+from neuralrouting.providers.http import HttpClient
+from neuralrouting.providers.speeds import Speeds
+from neuralrouting.storage.database import open_database
+from neuralrouting.storage.idempotency import IdempotencyRows
+from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.recorder import Recorder
+from neuralrouting.storage.writer import Writer
+
+
+@asynccontextmanager
+async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[Edge, None]:
+    """Open every part of one worker and wire them; closes them in the opposite order, rows written first."""
+    worker_id = os.urandom(8).hex()
+    async with AsyncExitStack() as stack:
+        database = await open_database(config.database_url, Path(config.data_dir))
+        stack.push_async_callback(database.close)
+        writer = Writer(database)
+        writer.start()
+        stack.push_async_callback(writer.close)
+        ring = KeyRing(KeyRows(database))
+        await ring.start()
+        stack.push_async_callback(ring.close)
+        directory, bank, shields, rates = await parts.open_accounts(stack, config, database, worker_id)
+        http = HttpClient(
+            connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
+        )
+        stack.push_async_callback(http.close)
+        local = parts.local_model(environ)
+        providers = parts.providers_of(config, environ, http, local)
+        catalog = parts.catalog_of(config, environ, providers.keys(), local)
+        engine = parts.engine_of(config)
+        stock, shared = await parts.open_stored_answers(stack, engine, database, config)
+        recorder = Recorder(writer)
+        dispatcher = Dispatcher(providers, Speeds(), config.upstream, config.routing.max_attempts)
+        baseline = catalog.baseline.price
+        assert baseline is not None  # noqa: S101  the catalog takes no other
+        admission = Admission(bank, directory, baseline, config.routing.max_attempts)
+        accounts = Accounts(shields, directory, admission, bank)
+        decider = await stack.enter_async_context(open_decider(config.semantic_cache, http))
+        cache = AnswerCache(engine, config.cache, recorder.entry, decider, stock.covers)
+        stack.push_async_callback(cache.close)
+        caching = Caching(engine, cache, SecondLook(engine, shared, decider))
+        pipeline = Pipeline(config, catalog, dispatcher, accounts, caching, recorder)
+        door = Door(ring, directory, config.server)
+        idempotency = Idempotency(IdempotencyRows(database), worker_id, config.server.idempotency_hours)
+        idempotency.start()
+        stack.push_async_callback(idempotency.close)
+        gate = Gate(door, rates, idempotency, drains=config.upstream.on_disconnect == "drain")
+        hot = {
+            path: HotRoute(path, shape, gate, pipeline)
+            for path, shape in (
+                ("/v1/chat/completions", CHAT),
+                ("/v1/dispatch", DISPATCH),
+                ("/v1/dispatch/stream", DISPATCH_STREAM),
+            )
+        }
+
+        def shield() -> JsonObject:
+            return {"mode": config.shield.mode, "pack": shields.hash}
+
+        health = Health(catalog, (writer, bank), lambda: database.fetch("SELECT 1"), shield)
+        accounts = account_routes(door, database, stock.apply_now, catalog, config.billing.default_plan)
+        rest = AsgiBridge(rest_of(door, Models(catalog), health, accounts), door)
+        yield Edge(hot, rest, door, (recorder, bank), config.server.max_in_flight)
