@@ -57,16 +57,17 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 	$(BIN)/ruff format $(PYTHON_FILES)
 	cargo fmt
 
-bench: .venv/.built ## Measure the native core, admission, the ledger, then a running gateway under load (five minutes)
+bench: .venv/.built ## Measure the native core, admission, the ledger, cache hits, then a gateway under load (six minutes)
 	cargo bench --locked
 	$(BIN)/python -m benches.hostile
 	$(BIN)/python -m benches.admission
 	$(BIN)/python -m benches.ledger
+	$(BIN)/python -m benches.cache
 	$(BIN)/python -m benches.gateway
 
-quality: .venv/.built ## Measure shield and classifier on labelled rows and write docs/quality.md (DATA=DIR)
+quality: .venv/.built ## Measure shield, classifier and cache on labelled rows and write docs/quality.md (DATA=DIR, EMBEDDER=DIR)
 	@test -n "$(DATA)" || { echo "say where the labelled rows are: make quality DATA=DIR" >&2; exit 1; }
-	$(BIN)/python -m benches.quality "$(DATA)"
+	$(BIN)/python -m benches.quality "$(DATA)" $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
 
 lock: $(UV) ## Pin every dependency again, newest versions first
 	$(UV) pip compile --quiet --no-header --universal --upgrade --generate-hashes --python-version 3.11 \

@@ -17,15 +17,20 @@ _PAGE = ROOT / "docs" / "quality.md"
 @click.argument("folder", metavar="DIR", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", default=_PAGE, show_default=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--facts", default=_FACTS, show_default=True, type=click.Path(dir_okay=False, path_type=Path))
-def main(folder: Path | None, out: Path, facts: Path) -> None:
-    """Measure the shield and the classifier on the labelled rows in DIR and write docs/quality.md.
+@click.option(
+    "--embedder",
+    help="Folder of an ONNX sentence model: the cache is also measured with it deciding.",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+def main(folder: Path | None, out: Path, facts: Path, embedder: Path | None) -> None:
+    """Measure shield, classifier and cache on the labelled rows in DIR and write docs/quality.md.
 
-    DIR holds `shield` (dev.jsonl, dev_obf.jsonl) and `routing` (a_task_types, c_high_risk, b_*). What was measured
-    is kept as JSON; without DIR the page is written again from that.
+    DIR holds `shield` (dev.jsonl, dev_obf.jsonl), `routing` (a_task_types, c_high_risk, b_*) and `cache` (fow_cache,
+    adversarial, checklist_qqp, qqp). What was measured is kept as JSON; without DIR the page is written from that.
     """
     if folder is not None:
         facts.parent.mkdir(parents=True, exist_ok=True)
-        facts.write_bytes(orjson.dumps(measure(folder), option=orjson.OPT_INDENT_2))
+        facts.write_bytes(orjson.dumps(measure(folder, embedder), option=orjson.OPT_INDENT_2))
     out.write_text(render(orjson.loads(facts.read_bytes())))
     click.echo(f"wrote {out}")
 

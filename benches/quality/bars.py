@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from .cache import SURFACE, TYPOS
 from .rates import Rate, table, total
 
 STRICT = (
@@ -54,7 +55,8 @@ class Bar(msgspec.Struct, frozen=True):
 
 def bars(facts: dict[str, Any]) -> list[Bar]:
     """Return every bar, in the order of the page."""
-    return [*_attacks(facts), *_silence(facts), *_transforms(facts), *_speed(facts), *_tasks(facts), *_stakes(facts)]
+    shield = [*_attacks(facts), *_silence(facts), *_transforms(facts)]
+    return [*shield, *_speed(facts), *_tasks(facts), *_stakes(facts), *_cache(facts)]
 
 
 def bars_table(facts: dict[str, Any]) -> str:
@@ -211,3 +213,34 @@ def _stakes(facts: dict[str, Any]) -> Iterator[Bar]:
     reached = f"{len(unseen) - len(low)} of {len(unseen)} sources"
     figure = Figure(f"{reached}; below: {text}" if low else reached, not low)
     yield Bar("the same for each source left out", ">= 85 %", None, figure)
+
+
+def pairs(report: dict[str, Any], kind: str) -> Rate:
+    """Return the rate of `hit_true` or `wrong_false` over a file of pairs or one category of it."""
+    return Rate.of(report[kind], report[f"{kind}_n"])
+
+
+def surface(reports: dict[str, Any], categories: tuple[str, ...]) -> Rate:
+    """Return how many variants of wording are served."""
+    found = reports["adversarial"]["by_category"]
+    return total([pairs(found[name], "hit_true") for name in categories])
+
+
+def _cache(facts: dict[str, Any]) -> Iterator[Bar]:
+    for embedder, least, by in (("builtin", 0.14, ""), ("onnx", 0.18, ", ONNX model deciding")):
+        reports = facts["cache"].get(embedder)
+        if reports is None:
+            continue
+        for what, name, most in (
+            ("traps of fow-cache answered wrongly", "fow_cache", 0.0),
+            ("edits of one token answered wrongly", "adversarial", 0.005),
+            ("CheckList pairs answered wrongly", "checklist_qqp", 0.01),
+            ("hard negatives of QQP answered wrongly", "qqp", 0.009),
+        ):
+            asks = f"<= {100 * most:g} %" if most else "0"
+            yield Bar(f"cache: {what}{by}", asks, at_most(pairs(reports[name], "wrong_false"), most))
+        served = at_least(pairs(reports["qqp"], "hit_true"), least)
+        yield Bar(f"cache: duplicates of QQP served{by}", f">= {100 * least:g} %", served)
+        for what, categories, share in (("variants of wording", SURFACE, 0.95), ("typos", TYPOS, 0.5)):
+            figure = at_least(surface(reports, categories), share)
+            yield Bar(f"cache: {what} served{by}", f">= {100 * share:g} %", figure)

@@ -10,13 +10,13 @@ from typing import Any
 
 from neuralrouting.engine import Shield, version
 
-from . import classifier, judges, latency
+from . import cache, classifier, judges, latency
 from . import shield as shielded
 from .weights import ROOT, sha256
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Return every fact of the page; `folder` holds `shield` and `routing`."""
+def measure(folder: Path, embedder: Path | None) -> dict[str, Any]:
+    """Return every fact of the page; `folder` holds `shield`, `routing` and `cache`, `embedder` an ONNX model."""
     shield = Shield()
     _say("latency")
     took = latency.measure(folder / "shield", shield)
@@ -24,12 +24,15 @@ def measure(folder: Path) -> dict[str, Any]:
     of_shield = shielded.measure(folder / "shield", shield)
     _say("classifier")
     of_classifier = classifier.measure(folder / "routing")
+    _say("cache (minutes with an ONNX model)")
+    of_cache = cache.measure(folder / "cache", embedder)
     _say("what was left out of training (a minute)")
     return {
         "subject": _subject(shield),
         "latency": took,
         "shield": of_shield,
         "classifier": of_classifier,
+        "cache": of_cache,
         "judges": judges.measure(folder),
     }
 

@@ -11,8 +11,8 @@ from benches.hostile.texts import PROSE, long
 from benches.hostile.timing import costs
 
 from neuralrouting.engine import Engine, Shield, classify
-from neuralrouting.evaluation.intervals import percentile
 from neuralrouting.evaluation.rows import read_rows
+from neuralrouting.intervals import percentile
 
 from .shield import Row
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from neuralrouting.evaluation.intervals import wilson
+from neuralrouting.intervals import wilson
 
 
 class Rate(msgspec.Struct, frozen=True):

@@ -1,10 +1,11 @@
 """The tables of the page, one function each."""
 
+from collections import Counter
 from typing import Any
 
 from neuralrouting.engine import classify
 
-from .bars import families, left_out, transforms
+from .bars import families, left_out, pairs, transforms
 from .rates import Rate, table
 from .weights import taught
 
@@ -16,6 +17,8 @@ SCOPES = {
     "mention": "documents about injection, from a tool: flag at most",
     "benign": "ordinary texts",
 }
+CATEGORIES_MOST = 20
+"""CheckList has a category for each of its templates, with thirty pairs in it: one by one they say little."""
 STEPS = ("0 to 2", "2 to 4", "4 to 6", "6 to 8", "8 to 10")
 
 
@@ -193,3 +196,50 @@ def hostile(facts: dict[str, Any]) -> str:
             for one in facts["latency"]["hostile"]
         ],
     )
+
+
+def cache(facts: dict[str, Any]) -> str:
+    """Every file of pairs, and its categories where they are few."""
+    rows: list[list[str]] = []
+    for embedder, reports in facts["cache"].items():
+        for name, one in reports.items():
+            rows.append([embedder, f"`{name}`", *_served(one)])
+            if 1 < len(one["by_category"]) <= CATEGORIES_MOST:
+                rows += [["", category, *_served(own)] for category, own in one["by_category"].items()]
+    return table(["decides", "pairs", "same answer: served", "other answer: served"], rows)
+
+
+def _served(one: dict[str, Any]) -> list[str]:
+    return ["" if one[kind] is None else pairs(one, kind).told for kind in ("hit_true", "wrong_false")]
+
+
+def levels(facts: dict[str, Any]) -> str:
+    """Which level served, rightly and wrongly, and what that took."""
+    rows: list[list[str]] = []
+    for embedder, reports in facts["cache"].items():
+        for name, one in reports.items():
+            levels = [f"{level['true']:,} / {level['false']:,}" for level in one["by_kind"].values()]
+            times = [_times(one.get(kind)) for kind in ("lookup_us", "decide_us")]
+            rows.append([embedder, f"`{name}`", *levels, *times])
+    head = [
+        "decides",
+        "pairs",
+        "exact",
+        "canonical",
+        "semantic",
+        "look-up p50 / p99, us",
+        "second embedder p50 / p99, us",
+    ]
+    return table(head, rows)
+
+
+def _times(one: dict[str, Any] | None) -> str:
+    return "" if one is None or one["p50"] is None else f"{one['p50']:,.0f} / {one['p99']:,.0f}"
+
+
+def refusals(facts: dict[str, Any]) -> str:
+    """Why pairs with the same answer were not served, most frequent first."""
+    counts: Counter[str] = Counter()
+    for one in facts["cache"]["builtin"].values():
+        counts.update(one["missed_true"])
+    return table(["reason", "pairs with the same answer"], [[f"`{why}`", f"{n:,}"] for why, n in counts.most_common()])

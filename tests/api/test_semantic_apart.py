@@ -31,7 +31,7 @@ TEXTS = (QUESTION, CANONICAL, STAIN, IN_OTHER_WORDS, PIANO, PIANO_AGAIN)
 @pytest.fixture(scope="module")
 def by_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stage that keeps end users apart and asks for much likeness."""
-    settings = {"SEMANTIC_CACHE_SCOPE": "user", "CACHE_SIMILARITY_THRESHOLD": "0.99"}
+    settings = {"SEMANTIC_CACHE_SCOPE": "user", "CACHE_SIMILARITY_THRESHOLD": "0.9999"}
     with set_stage(tmp_path_factory.mktemp("by-user"), **settings) as stage:
         yield stage
 
