@@ -123,7 +123,7 @@ impl Probe {
         let mut bytes = Vec::with_capacity(1 + KEY_BYTES + DIMENSIONS + features.len());
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.canonical);
-        bytes.extend(self.embedding.0.map(|number| number.to_ne_bytes()[0]));
+        bytes.extend_from_slice(&self.embedding.as_bytes());
         bytes.extend_from_slice(features);
         bytes
     }
@@ -133,9 +133,9 @@ impl Probe {
     pub fn from_bytes(scope: Key, bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let (canonical, rest) = rest.split_first_chunk::<KEY_BYTES>()?;
-        let (embedding, rest) = rest.split_first_chunk::<DIMENSIONS>()?;
+        let (embedding, rest) = rest.split_at_checked(DIMENSIONS)?;
         let features = if rest.is_empty() { None } else { Some(Features::from_bytes(rest)?) };
-        let embedding = Embedding(embedding.map(|byte| i8::from_ne_bytes([byte])));
+        let embedding = Embedding::from_bytes(embedding)?;
         (*version == VERSION).then_some(Self { scope, canonical: *canonical, embedding, features })
     }
 
