@@ -11,6 +11,7 @@ from neuralrouting.catalog.catalog import LOCAL, SIMULATED, VIRTUAL_MODELS, Cata
 from neuralrouting.catalog.credits import credits_per_1k
 from neuralrouting.catalog.models import Capabilities, Deployment, Price, Tier
 from neuralrouting.catalog.prices import PriceList, declared_price
+from neuralrouting.catalog.reference import choose_reference
 from neuralrouting.catalog.seed import Row, seed_rows, with_overlays
 from neuralrouting.catalog.tiers import tier_of
 from neuralrouting.config import Config, ModelConfig, ProviderConfig, provider_rows
@@ -41,14 +42,18 @@ def build_catalog(
     real = [d for d in known if d.id in reached - retired]
     stand_ins = config.simulated.enabled == "on" or all(d.provider == LOCAL for d in real)
     routed, others = _twins(config, known, {d.tier for d in real} if stand_ins else None, retired)
+    servable = (*real, *routed)
+    reference = choose_reference(config.routing, known, servable)
+    build.say_reference(config.routing.reference_model, reference)
     return Catalog(
         known=known,
-        servable=(*real, *routed),
+        servable=servable,
         by_name_only=(*(d for d in known if d.id in reached & retired), *others),
         baseline=_baseline(config.routing.baseline_model, known),
         stand_ins=stand_ins,
         unreachable={row.id: build.why(row, day) for row in rows if row.id not in reached},
         notices=tuple(build.notices),
+        reference=reference,
     )
 
 
@@ -93,6 +98,12 @@ class _Build:
             rename=tuple(row.rename.items()),
             credits_per_1k=self._rate(row, price),
         )
+
+    def say_reference(self, wanted: str | None, chosen: Deployment | None) -> None:
+        """Note where another reference is taken than the configured one."""
+        if wanted is not None and (chosen is None or wanted not in names_of(chosen)):
+            instead = f"{chosen.id} takes its place" if chosen is not None else "nothing is compared"
+            self.notices.append(f"routing.reference_model: {wanted} cannot be reached; {instead}")
 
     def _rate(self, row: Row, price: Price | None) -> int:
         if row.credits_per_1k is not None:

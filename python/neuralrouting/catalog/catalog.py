@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from neuralrouting.catalog.models import Deployment
+from neuralrouting.catalog.prices import blended_picousd
 
 VIRTUAL_MODELS: Final = ("auto", "neural-router-v2", "neural-optimizer")
 """Model names that mean: choose for me."""
@@ -22,7 +23,8 @@ class Catalog(msgspec.Struct, frozen=True):
     `servable` is what routing chooses from. `by_name_only` can be reached too, but only by who asks for it:
     models that their provider has retired, and simulated twins that routing does not use. `stand_ins`: twins
     answer to the names of the models they stand for, not only to `simulated/...`. `unreachable` says why not.
-    `notices` tell the operator what the catalog had to assume.
+    `notices` tell the operator what the catalog had to assume. `reference` is the one whose answers count as good,
+    which cheaper ones are compared with; None: there is none to be reached.
     """
 
     known: tuple[Deployment, ...]
@@ -32,6 +34,17 @@ class Catalog(msgspec.Struct, frozen=True):
     stand_ins: bool
     unreachable: Mapping[str, str]
     notices: tuple[str, ...] = ()
+    reference: Deployment | None = None
+
+    @property
+    def candidates(self) -> tuple[Deployment, ...]:
+        """The real, priced deployments that routing may use and that are cheaper than the reference, cheapest first."""
+        best = self.reference
+        if best is None or best.price is None:
+            return ()
+        dear = blended_picousd(best.price)
+        priced = [(blended_picousd(d.price), d.id, d) for d in self.servable if d.price is not None]
+        return tuple(d for price, _, d in sorted(priced, key=lambda p: p[:2]) if price < dear and not d.simulated)
 
     def reachable(self, *, live: bool = True) -> tuple[Deployment, ...]:
         """Return what routing chooses from; a test key reaches all simulated and local models, and no others."""

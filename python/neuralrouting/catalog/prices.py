@@ -37,8 +37,9 @@ def cost_nanousd(
     a provider's nonsense cannot make a cost negative. From a step on, all tokens pay the step's price.
     """
     prompt = max(0, prompt_tokens)
-    cached = min(max(0, cached_tokens), prompt)
-    written = min(max(0, cache_write_tokens), prompt - cached)
+    # Each request prices every model: no calls that do nothing.
+    cached = min(max(0, cached_tokens), prompt) if cached_tokens else 0
+    written = min(max(0, cache_write_tokens), prompt - cached) if cache_write_tokens else 0
     paid_in, paid_cached, paid_write = price.input_picousd, price.cached_input_picousd, price.cache_write_picousd
     paid_out = price.output_picousd
     for start, *step in price.steps:

@@ -64,11 +64,49 @@ class SemanticCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoutingConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Defaults of routing and the model that savings are measured against."""
+    """Defaults of routing and the model that savings are measured against.
+
+    `reference_model` is the one that cheaper models are compared with, the baseline where there is none. `cascade`: in
+    mode auto an economy answer is looked at before it is sent, and a doubtful one is asked of a better model.
+    """
 
     default_mode: Literal["auto", "cost", "quality", "speed"] = "auto"
     baseline_model: Name = "gpt-4o"
+    reference_model: Name | None = None
+    cascade: bool = False
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
+
+
+class ConfidenceConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The confidence matrix: when it is rebuilt, and what it takes to prove a model at a task.
+
+    `margin`: how much worse than the reference still counts as good, in quality from 0 to 1. A cell is proven when the
+    difference is within it with probability `promote` or more, and no more below `demote`.
+    """
+
+    rebuild_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
+    margin: Annotated[float, Meta(gt=0, le=0.5)] = 0.05
+    promote: Annotated[float, Meta(gt=0.5, lt=1)] = 0.8
+    demote: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    least: Annotated[int, Meta(ge=2, le=100_000)] = 20
+
+
+class ShadowConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Shadow audits: which answers are compared with the reference model's, behind the requests.
+
+    `share` of the answers is audited whatever is known, at least one in a hundred; up to `most` of those whose cell is
+    undecided. `cache_share` of the answers from the semantic cache is asked anew. `daily_usd` is what the audits of one
+    account may cost a day (UTC), the judge included. `judge_model` None: one that is neither of the two compared.
+    """
+
+    enabled: bool = True
+    share: Annotated[float, Meta(ge=0.01, le=1)] = 0.02
+    most: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
+    cache_share: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    daily_usd: Usd = "1"
+    judge_model: Name | None = None
+    queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 2
 
 
 class ShieldConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +222,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheConfig = CacheConfig()
     semantic_cache: SemanticCacheConfig = SemanticCacheConfig()
     routing: RoutingConfig = RoutingConfig()
+    confidence: ConfidenceConfig = ConfidenceConfig()
+    shadow: ShadowConfig = ShadowConfig()
     shield: ShieldConfig = ShieldConfig()
     billing: BillingConfig = BillingConfig()
     upstream: UpstreamConfig = UpstreamConfig()

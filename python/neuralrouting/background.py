@@ -1,0 +1,43 @@
+"""Work that goes on behind the requests of one worker, and what it says of itself."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+
+
+class Background:
+    """The tasks of one part: begun together, ended together."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, **steps: Coroutine[None, None, None]) -> None:
+        """Begin each of these in a task of its name; needs a running event loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(step, name=name) for name, step in steps.items()]
+
+    async def close(self) -> None:
+        """End them where they stand, and wait until they have ended; does nothing when there are none."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks = []
+
+
+class Complaints:
+    """Says what is wrong once, not every time, and again when it was well in between."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: dict[str, str] = {}
+
+    def say(self, about: str, what: str) -> None:
+        """Say what is wrong with something, unless that was said last."""
+        if self._said.get(about) != what:
+            self._said[about] = what
+            self._log.warning("%s", what)
+
+    def settle(self, about: str) -> bool:
+        """Note that something is well; return whether it was not."""
+        return self._said.pop(about, None) is not None
