@@ -16,6 +16,7 @@ const HINTS: Hints<'_> = Hints {
     semantic: false,
     threshold: 0.0,
     user: None,
+    predictor: None,
 };
 const PROSE: &str = "Large bridges move: steel grows by about 12 mm per metre and 1000 degrees, so engineers leave \
     joints between the sections. Explain to a 9-year-old why, in two or three sentences. ";
@@ -74,6 +75,33 @@ fn inspect_with_the_shield(bencher: Bencher, text_bytes: usize) {
     bencher
         .counter(divan::counter::BytesCount::new(body.len()))
         .bench(|| engine.inspect(black_box(body.as_bytes()), "tenant-1", hints).ok());
+}
+
+/// What the predictor adds, the classifier's scan included: the row of one text.
+#[divan::bench(args = [205, 1_024, 8_192])]
+fn route_row(bencher: Bencher, bytes: usize) {
+    let text: String = PROSE.chars().cycle().take(bytes).collect();
+    bencher.bench(|| _core::predict::row(black_box(&text)));
+}
+
+/// Every layer of a 1 KB prompt that is in no cache: shield, semantic look-up, classifier, predictor. Budget: 150 us.
+#[divan::bench]
+fn decide_on_1_kb(bencher: Bencher) {
+    decide(bencher, &PROSE.chars().cycle().take(1024).collect::<String>());
+}
+
+/// The same for a score of questions about different things, each of which the semantic cache reads.
+#[divan::bench]
+fn decide_on_1_kb_of_many_words(bencher: Bencher) {
+    let questions: String = (0..).map(|nth| format!("{} ", asked(nth * 211))).take(25).collect();
+    decide(bencher, &questions.chars().take(1024).collect::<String>());
+}
+
+fn decide(bencher: Bencher, text: &str) {
+    let (engine, shield) = (engine(), Shield::new(&[], true).ok());
+    let body = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+    let hints = Hints { shield: shield.as_ref(), ..SEMANTIC };
+    bencher.bench(|| engine.inspect(black_box(body.as_bytes()), "tenant-1", hints).ok());
 }
 
 #[divan::bench(args = SIZES)]
@@ -146,14 +174,16 @@ const PLACES: [&str; 50] = [
 ];
 
 /// Up to 100,000 different questions.
-fn question(nth: usize) -> String {
+fn asked(nth: usize) -> String {
     let at = |words: &[&str], step: usize| words[nth / step % words.len()].to_owned();
     let (verb, thing, place) = (at(&VERBS, 1), at(&THINGS, 10), at(&PLACES, 200));
     let colour = ["red", "old", "heavy", "wooden", "rusty", "tiny", "broken", "wet", "round", "noisy"]
         [nth / 10_000 % 10];
-    format!(
-        r#"{{"messages":[{{"role":"user","content":"How do I {verb} a {colour} {thing} in a {place}?"}}]}}"#
-    )
+    format!("How do I {verb} a {colour} {thing} in a {place}?")
+}
+
+fn question(nth: usize) -> String {
+    format!(r#"{{"messages":[{{"role":"user","content":"{}"}}]}}"#, asked(nth))
 }
 
 /// Everything that a question costs that no answer fits, or that another one's answer fits: parse, key, plain words,

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -273,21 +272,6 @@ def test_tokens_are_estimated_closely(text: str, tokens: int) -> None:
 def test_text_that_is_no_unicode_has_no_tokens() -> None:
     with pytest.raises(UnicodeEncodeError):
         estimate_tokens("\ud800")
-
-
-def best_of(repeats: int, call: Callable[[], object]) -> float:
-    """Shortest wall time of one call, in microseconds."""
-    times_s: list[float] = []
-    for _ in range(repeats):
-        started_s = time.perf_counter()
-        call()
-        times_s.append(time.perf_counter() - started_s)
-    return min(times_s) * 1e6
-
-
-def test_a_small_request_takes_microseconds() -> None:
-    engine, raw = Engine(), body(messages=[{"role": "user", "content": "Why is the sky blue? " * 45}])
-    assert best_of(2_000, lambda: engine.inspect(raw, "tenant")) < 50
 
 
 def test_a_refusal_never_repeats_the_prompt() -> None:

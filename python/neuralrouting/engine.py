@@ -1,6 +1,9 @@
 """The only door to the native module: bytes in, one frozen Inspection out."""
 
 from neuralrouting._core import (  # noqa: TID251  the one door
+    ROUTE_BLOCKS,
+    ROUTE_DIMENSIONS,
+    ROUTE_VERSION,
     CachedReply,
     Classification,
     Comparison,
@@ -9,6 +12,7 @@ from neuralrouting._core import (  # noqa: TID251  the one door
     Inspection,
     Limits,
     Permit,
+    Predictor,
     Refusal,
     RejectedBody,
     RejectedRules,
@@ -19,10 +23,14 @@ from neuralrouting._core import (  # noqa: TID251  the one door
     compare_questions,
     estimate_tokens,
     plain_chunk,
+    route_features,
 )
 from neuralrouting.errors import BodyTooLarge, ConfigError, InvalidField, MalformedBody, RequestError
 
 __all__ = [
+    "ROUTE_BLOCKS",
+    "ROUTE_DIMENSIONS",
+    "ROUTE_VERSION",
     "CachedReply",
     "Classification",
     "Comparison",
@@ -31,6 +39,7 @@ __all__ = [
     "Inspection",
     "Limits",
     "Permit",
+    "Predictor",
     "Refusal",
     "RejectedBody",
     "RejectedRules",
@@ -43,6 +52,7 @@ __all__ = [
     "panicked",
     "plain_chunk",
     "rejection",
+    "route_features",
     "version",
 ]
 

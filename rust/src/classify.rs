@@ -13,6 +13,7 @@ mod lexicon;
     reason = "counts far below 2^24; weights were scaled to one byte"
 )]
 mod model;
+mod reading;
 #[expect(clippy::cast_possible_truncation, reason = "a hash is cut to an index")]
 mod scan;
 #[expect(clippy::cast_precision_loss, reason = "counts, far below 2^24")]
@@ -29,8 +30,13 @@ use std::sync::LazyLock;
 use crate::json::Value;
 use conversation::Conversation;
 use features::{Features, Vocabulary};
+use lexicon::Lexicon;
 use model::{Model, PLANES, RISK_PLANE, Scores};
 use scan::Scan;
+
+pub(crate) use features::NAMED;
+pub(crate) use reading::Reading;
+pub(crate) use scan::{BUCKETS, ends};
 
 static WEIGHTS: &[u8] = include_bytes!("../weights/classify.bin");
 /// Contributions that are kept for an explanation.
@@ -211,6 +217,11 @@ struct Tuning {
     risk_threshold: f32,
 }
 
+/// SHA-256 of the word lists: what is learned on named features fits one version of them.
+pub(crate) fn fingerprint() -> [u8; 32] {
+    Lexicon::fingerprint()
+}
+
 /// Word lists and weights: everything that decides.
 pub struct Classifier {
     vocabulary: Vocabulary,
@@ -240,20 +251,35 @@ impl Classifier {
     /// Classify a chat request by its last user turn, in the light of what was said before.
     #[must_use]
     pub fn classify_request(&self, root: Value<'_>) -> Classification {
-        let conversation = Conversation::read(root);
-        self.classify(&crate::request::last_user_text(root), &conversation)
+        self.classify_reading(&self.read(&crate::request::last_user_text(root)), root)
+    }
+
+    /// The same where the last user turn has been read.
+    pub(crate) fn classify_reading(&self, reading: &Reading, root: Value<'_>) -> Classification {
+        self.judge(reading, &Conversation::read(root))
+    }
+
+    /// Scan a text, once for all that learn from its words.
+    pub(crate) fn read(&self, text: &str) -> Reading {
+        let scan = self.vocabulary.scan(text);
+        let features = self.vocabulary.features(&scan);
+        let math_terms = scan.hits(self.vocabulary.hard.terms);
+        Reading { scan, features, math_terms }
     }
 
     fn classify(&self, text: &str, conversation: &Conversation) -> Classification {
-        let scan = self.vocabulary.scan(text);
-        let features = self.vocabulary.features(&scan);
+        self.judge(&self.read(text), conversation)
+    }
+
+    fn judge(&self, reading: &Reading, conversation: &Conversation) -> Classification {
+        let Reading { scan, features, .. } = reading;
         let (scores, tuning) = self.model.as_ref().map_or(([0.0; PLANES], Tuning::NONE), |model| {
-            (model.scores(&features, &scan.ngrams), Tuning::of(model))
+            (model.scores(features, &scan.ngrams), Tuning::of(model))
         });
         let probabilities = softmax(&scores, tuning.sharpness);
         let best = best_of(&probabilities);
         let weights = self.model.as_ref().map_or([0.0; complexity::FACTORS], complexity::weights);
-        let factors = complexity::factors(&scan, &self.vocabulary.hard, conversation);
+        let factors = complexity::factors(scan, &self.vocabulary.hard, conversation);
         let material = complexity::material(&probabilities);
         Classification {
             task: Task::ALL[best],
@@ -263,7 +289,7 @@ impl Classifier {
             stakes: stakes(&scores, tuning),
             tool_loop: conversation.tool_loop,
             tool_errors: conversation.tool_errors,
-            evidence: self.evidence(&features, &scan, best),
+            evidence: self.evidence(features, scan, best),
         }
     }
 

@@ -22,11 +22,16 @@ const VIRTUAL_MODELS: [&str; 3] = ["auto", "neural-router-v2", "neural-optimizer
 /// Part of every fingerprint, so that none is ever the key of anything.
 const FINGERPRINT: &str = "neuralrouting-request-1";
 
-/// Top-level members that do not change the answer, or enter the key by their effective value.
+/// Part of what all requests of one conversation have in common.
+const CONVERSATION: &str = "neuralrouting-conversation-1";
+
+/// Top-level members that do not change the answer, or enter the key by their effective value. A `cascade` only ever
+/// makes an answer better, so that it serves who asked without one as well.
 /// Everything else does: a list of what to include would miss the parameter that comes next year.
-const LEFT_OUT: [&str; 11] = [
+const LEFT_OUT: [&str; 12] = [
     "model",
     "routing_mode",
+    "cascade",
     "stream",
     "stream_options",
     "user",
@@ -85,6 +90,29 @@ pub(crate) fn fingerprint_of(root: Value<'_>) -> Key {
     let mut encoder = Encoder::new(FINGERPRINT);
     encoder.object(root, &[]);
     encoder.finish()
+}
+
+/// Tell one conversation of a tenant from another: the instructions before its first user message, and that message.
+///
+/// It stays the same while a conversation grows. None where nothing comes from a user.
+pub(crate) fn conversation_of(root: Value<'_>, tenant: &str) -> Option<Key> {
+    let mut encoder = Encoder::new(CONVERSATION);
+    encoder.text(tenant);
+    for message in root.get("messages").into_iter().flat_map(Value::items) {
+        let Some(role) = message.get("role") else { continue };
+        let opens = role.is("user");
+        if !(opens || role.is("system") || role.is("developer")) {
+            continue;
+        }
+        encoder.text(if opens { "user" } else { "system" });
+        if let Some(content) = message.get("content") {
+            encoder.value(content);
+        }
+        if opens {
+            return Some(encoder.finish());
+        }
+    }
+    None
 }
 
 struct Encoder<'a> {

@@ -4,6 +4,7 @@
 //! `rust/training/distill.py` made from all-MiniLM-L6-v2, and the sum of the rows is the embedding.
 
 mod pieces;
+mod sum;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,12 +31,7 @@ impl Embedding {
     /// Round a vector of any length.
     #[must_use]
     pub fn from_floats(vector: &[f32; DIMENSIONS]) -> Self {
-        let largest = vector.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
-        if largest == 0.0 || !largest.is_finite() {
-            return Self([0; DIMENSIONS]);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "between -127 and 127")]
-        Self(vector.map(|number| (number / largest * 127.0).round() as i8))
+        Self(sum::rounded(vector))
     }
 
     /// How alike two directions are, -1 to 1; 0 if either has none.
@@ -48,6 +44,13 @@ impl Embedding {
         #[expect(clippy::cast_possible_truncation, reason = "a cosine needs no more digits")]
         let cosine = (f64::from(dot(&self.0, &other.0)) / lengths.sqrt()) as f32;
         cosine.clamp(-1.0, 1.0)
+    }
+
+    /// How long the rounded vector is. The sum of its squares has fewer than 24 bits, so no order of summing matters.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "below 2^24")]
+    pub fn length(&self) -> f32 {
+        (dot(&self.0, &self.0) as f32).sqrt()
     }
 
     /// Did the text have no word that the table knows?
@@ -98,9 +101,10 @@ impl Embedder {
     /// Embed a text, in time proportional to its length. Words that the vocabulary cannot spell count for nothing.
     #[must_use]
     pub fn embed(&self, text: &str) -> Embedding {
-        let mut sum = [0.0_f32; DIMENSIONS];
-        self.each_row(text, |row| self.table.add(row, &mut sum));
-        Embedding::from_floats(&sum)
+        // English has a token for each five bytes or so.
+        let mut rows = Vec::with_capacity(text.len() / 5 + 16);
+        self.each_row(text, |row| rows.extend(self.table.vector(row)));
+        Embedding(sum::of(&rows))
     }
 
     /// How frequent a whole word in small letters is, 0 being the most frequent; none if it is no single token.

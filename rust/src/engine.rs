@@ -1,23 +1,23 @@
 //! The engine owns the parts; `inspect` is one pass over one request.
 
+mod decider;
+mod inspection;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::sync::Arc;
-
-use sha2::{Digest, Sha256};
 
 use crate::classify::{Classification, Classifier};
 use crate::digest::{self, Key, Policy};
 use crate::error::Rejection;
 use crate::exact::{ExactCache, StoredReply};
-use crate::json::Tree;
+use crate::json::{Tree, Value};
+use crate::predict::{Prediction, Predictor};
 use crate::question::{self, Likeness, Rule, Verifier};
 use crate::request::{self, Request, RoutingMode};
 use crate::semantic::{Miss, Probe, Unfit};
 use crate::shield::{Shield, Verdict};
-use crate::upstream::Upstream;
+use decider::{cosine, decider_of};
 
 /// The least cosine of the built-in embedder at which the second embedder is asked.
 ///
@@ -48,6 +48,8 @@ pub struct Hints<'a> {
     pub threshold: f32,
     /// The end user, where the body names none.
     pub user: Option<&'a str>,
+    /// The account's heads; none predicts with the shipped ones alone.
+    pub predictor: Option<&'a Predictor>,
 }
 
 /// How the semantic level works in one gateway.
@@ -136,35 +138,12 @@ pub struct Inspection {
     pub verdict: Option<Verdict>,
     /// Task type, complexity and stakes; none when an earlier answer was found, which needs no route.
     pub classification: Option<Classification>,
+    /// How cheaper models would fare; none when an earlier answer was found.
+    pub prediction: Option<Prediction>,
     threshold: f32,
     nominees: Vec<Nominee>,
+    tenant: Box<str>,
     tree: Tree,
-}
-
-impl Inspection {
-    /// The text of the last user message, its text parts joined by line breaks. `body` is what was inspected.
-    #[must_use]
-    pub fn last_user_text<'a>(&'a self, body: &'a str) -> Cow<'a, str> {
-        request::last_user_text(self.tree.root(body))
-    }
-
-    /// SHA-256 over every member of the request, whatever their order. `body` is what was inspected.
-    #[must_use]
-    pub fn fingerprint(&self, body: &str) -> Key {
-        digest::fingerprint_of(self.tree.root(body))
-    }
-
-    /// The body for a provider. `body` is what was inspected.
-    #[must_use]
-    pub fn upstream_body(&self, body: &str, upstream: &Upstream<'_>) -> Vec<u8> {
-        upstream.splice(self.tree.root(body))
-    }
-
-    /// Are there candidates that the second embedder must decide on?
-    #[must_use]
-    pub fn undecided(&self) -> bool {
-        !self.nominees.is_empty()
-    }
 }
 
 /// The native core of one worker: request parser, cache and classifier.
@@ -173,6 +152,8 @@ pub struct Engine {
     pub cache: ExactCache,
     semantic: Semantic,
     classifier: &'static Classifier,
+    /// Of an account that has learned nothing yet.
+    predictor: Predictor,
 }
 
 impl Engine {
@@ -180,7 +161,7 @@ impl Engine {
     #[must_use]
     pub fn new(cache: ExactCache, semantic: Semantic) -> Self {
         question::prepare();
-        Self { cache, semantic, classifier: Classifier::shared() }
+        Self { cache, semantic, classifier: Classifier::shared(), predictor: Predictor::default() }
     }
 
     /// Parse a body, compute its key for `tenant` and look for an answer.
@@ -218,9 +199,32 @@ impl Engine {
             Some(Err(why)) => miss = Some(Miss::Unfit(*why)),
             _ => {}
         }
-        let classification = hit.is_none().then(|| self.classifier.classify_request(root));
+        let judged = hit.is_none().then(|| self.judge(root, hints.predictor));
+        let (classification, prediction) = judged.unzip();
         let probe = probe.and_then(Result::ok);
-        Ok(Inspection { key, request, hit, probe, miss, verdict, classification, threshold, nominees, tree })
+        let tenant = tenant.into();
+        Ok(Inspection {
+            key,
+            request,
+            hit,
+            probe,
+            miss,
+            verdict,
+            classification,
+            prediction,
+            threshold,
+            nominees,
+            tenant,
+            tree,
+        })
+    }
+
+    /// Classify and predict with one scan of the last user turn.
+    fn judge(&self, root: Value<'_>, predictor: Option<&Predictor>) -> (Classification, Prediction) {
+        let text = request::last_user_text(root);
+        let reading = self.classifier.read(&text);
+        let prediction = predictor.unwrap_or(&self.predictor).predict(&text, &reading);
+        (self.classifier.classify_reading(&reading, root), prediction)
     }
 
     /// Look for an answer once more, after others were stored.
@@ -304,19 +308,6 @@ impl Engine {
         }
         Search::Missed(refused.map_or(Miss::Nothing, Miss::Unlike))
     }
-}
-
-/// A second embedder by name, as the index knows it.
-fn decider_of(name: &str) -> u64 {
-    let digest: Key = Sha256::digest(name).into();
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// The cosine of two vectors; none if they differ in length or one has no direction.
-fn cosine(a: &[i8], b: &[i8]) -> Option<f32> {
-    let dot = |a: &[i8], b: &[i8]| a.iter().zip(b).map(|(a, b)| f32::from(*a) * f32::from(*b)).sum::<f32>();
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    (a.len() == b.len() && lengths > 0.0).then(|| dot(a, b) / lengths)
 }
 
 fn apply(hints: Hints<'_>, request: &mut Request) -> Result<(), Rejection> {

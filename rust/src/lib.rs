@@ -14,6 +14,8 @@ mod fields;
 mod json;
 pub mod limits;
 pub mod near;
+#[expect(clippy::cast_precision_loss, reason = "counts, far below 2^24")]
+pub mod predict;
 #[cfg(feature = "python")]
 mod python;
 mod question;
@@ -31,6 +33,7 @@ pub use engine::{Engine, Hints, Hit as CacheHit, Inspection, Level, Semantic};
 pub use error::{Fault, Rejection};
 pub use exact::{Clock, ExactCache, Purge, StoredReply};
 pub use json::{Children, Kind, MAX_DEPTH, MAX_NUMBER_BYTES, MAX_STRUCTURAL, Members, Tree, Value};
+pub use predict::{Prediction, Predictor};
 pub use question::{Features, Likeness, Question, Rule, Verifier};
 pub use request::{JsonMode, Request, RoutingMode};
 pub use semantic::{Miss, Probe, Unfit};

@@ -85,6 +85,7 @@ impl JsonMode {
 pub struct Request {
     pub model: Option<String>,
     pub routing_mode: Option<RoutingMode>,
+    pub cascade: Option<bool>,
     pub stream: bool,
     pub include_usage: bool,
     pub user: Option<String>,
@@ -145,6 +146,7 @@ impl Request {
         match name {
             "model" => self.model = Some(read_model(value)?),
             "routing_mode" => self.routing_mode = read_routing_mode(value)?,
+            "cascade" => self.cascade = fields::boolean(value, name)?,
             "stream" => self.stream = fields::boolean(value, name)?.unwrap_or(false),
             "stream_options" => self.include_usage = read_stream_options(value)?,
             "user" => self.user = fields::text(value, name, MAX_LABEL_CHARS)?,

@@ -6,7 +6,8 @@ mod tests;
 use crate::json::{Kind, Value, write_string};
 
 /// Members that speak to the gateway: they never reach a provider as they are.
-const OURS: [&str; 6] = ["model", "routing_mode", "session_id", "feature", "stream", "stream_options"];
+const OURS: [&str; 7] =
+    ["model", "routing_mode", "cascade", "session_id", "feature", "stream", "stream_options"];
 
 /// Members that bound the length of the answer, the one to add first: `max_tokens` is the older name.
 const BOUNDS: [&str; 2] = ["max_completion_tokens", "max_tokens"];

@@ -34,13 +34,15 @@ pub(super) fn factors(scan: &Scan, hard: &HardWords, conversation: &Conversation
     let shape = &scan.shape;
     let part = |count: f32, half: f32| count / (count + half);
     let hits = |classes| f32::from(scan.hits(classes));
-    let length = (log2(u32::try_from(shape.bytes).unwrap_or(u32::MAX)) / 8.0 - 0.5).clamp(0.0, 1.0);
+    let length = (log2(u32::try_from(shape.length).unwrap_or(u32::MAX)) / 8.0 - 0.5).clamp(0.0, 1.0);
     let signs = (shape.formulas + shape.count(b"\\")) as f32;
     // Three registers, because length means little in formulas and much in prose and code.
     let looks_like_code = hits(hard.code) >= 3.0 && shape.count(b"([{=;") > shape.words / 12;
     let code = f32::from(u8::from(looks_like_code));
     let formulas = ((signs + hits(hard.terms)) * 0.5).min(1.0) * (1.0 - code);
     let prose = 1.0 - code - formulas;
+    // Lines mean something in code; elsewhere they are a matter of setting.
+    let sentences = if looks_like_code { shape.sentences } else { shape.stops };
     let context = (conversation.context_bytes as f32 / 1024.0 + 1.0).log2() / 8.0;
     [
         1.0,
@@ -51,7 +53,7 @@ pub(super) fn factors(scan: &Scan, hard: &HardWords, conversation: &Conversation
         formulas * part(shape.count(b"$") as f32, 6.0),
         prose * part(shape.numbers as f32, 8.0),
         part(shape.count(b"?") as f32, 4.0),
-        part(shape.sentences as f32, 12.0),
+        part(sentences as f32, 12.0),
         part(hits(hard.constraints), 4.0),
         part(hits(hard.hard), 2.0),
         prose * part(hits(hard.math), 6.0),

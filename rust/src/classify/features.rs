@@ -15,7 +15,7 @@ const PAIRS: usize = ANYWHERE + MAX_CLASSES;
 const STAKES: usize = PAIRS + LEADS * MAX_CLASSES;
 const SHAPES: usize = STAKES + DOMAINS.len() * (FORMS.len() + 1);
 /// Number of named features, with room for shapes yet to come.
-pub(super) const NAMED: usize = SHAPES + 96;
+pub(crate) const NAMED: usize = SHAPES + 96;
 
 /// Groups of classes about which advice can matter, by the beginnings of their names.
 const DOMAINS: [(&str, &[&str]); 20] = [
@@ -236,7 +236,7 @@ const SHAPE_NAMES: [&str; 36] = [
 
 fn shape_values(shape: &Shape) -> [f32; SHAPE_NAMES.len()] {
     let words = shape.words.max(1) as f32;
-    let lines = shape.count(b"\n") as f32;
+    let lines = shape.breaks() as f32;
     let per_word = |count: u32, full: f32| (count as f32 / words * full).min(1.0);
     let flag = |holds: bool| f32::from(u8::from(holds));
     let non_ascii: u32 = shape.histogram.get(128..).unwrap_or_default().iter().sum();

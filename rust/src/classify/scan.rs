@@ -4,13 +4,13 @@
 mod tests;
 
 use super::lexicon::{Classes, Lexicon, MAX_CLASSES};
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use super::words::{self, NUMBER, Word};
 
 /// Longer texts are read at both ends, where requests stand; the middle is only counted.
 const READ_AT_EACH_END: usize = 8 * 1024;
 /// Buckets of the hashed n-grams.
-pub(super) const BUCKETS: usize = 1 << 15;
+pub(crate) const BUCKETS: usize = 1 << 15;
 /// Words at the beginning and at the end that have zones of their own.
 const HEAD: usize = 20;
 const TAIL: usize = 20;
@@ -68,18 +68,15 @@ impl Scan {
         let text = text.trim();
         let mut walk = Walk::new(lexicon, roles);
         walk.scan.shape = Shape::of(text);
-        if text.len() <= 2 * READ_AT_EACH_END {
-            walk.read(text);
-        } else {
-            walk.read(text.get(..boundary(text, READ_AT_EACH_END)).unwrap_or_default());
+        let [head, tail] = ends(text, READ_AT_EACH_END);
+        walk.read(head);
+        if !tail.is_empty() {
             walk.end_sentence(false);
-            walk.read(text.get(boundary(text, text.len() - READ_AT_EACH_END)..).unwrap_or_default());
+            walk.read(tail);
         }
         walk.finish()
     }
-}
 
-impl Scan {
     /// How many words belong to `classes`.
     pub(super) fn hits(&self, mut classes: Classes) -> u16 {
         let mut sum: u16 = 0;
@@ -89,6 +86,15 @@ impl Scan {
         }
         sum
     }
+}
+
+/// The first and the last `each` bytes of a text; all of it and nothing if it has no more than both.
+pub(crate) fn ends(text: &str, each: usize) -> [&str; 2] {
+    if text.len() <= 2 * each {
+        return [text, ""];
+    }
+    let head = text.get(..boundary(text, each)).unwrap_or_default();
+    [head, text.get(boundary(text, text.len() - each)..).unwrap_or_default()]
 }
 
 /// The nearest character boundary at or before `at`.
@@ -105,6 +111,8 @@ struct Walk<'a> {
     previous: u64,
     tail: [Classes; TAIL],
     sentence: Sentence,
+    /// Words since a sign ended a sentence.
+    since_stop: u32,
     last_lead: Classes,
     last_pairs: Vec<(u32, Classes)>,
     at_line_start: bool,
@@ -140,6 +148,7 @@ impl<'a> Walk<'a> {
             previous: 0,
             tail: [0; TAIL],
             sentence: Sentence::default(),
+            since_stop: 0,
             last_lead: 0,
             last_pairs: Vec::new(),
             at_line_start: true,
@@ -158,7 +167,11 @@ impl<'a> Walk<'a> {
                     continue;
                 }
             }
-            self.punctuation(byte, bytes.get(at + 1).copied());
+            if shape::wraps(bytes, at) {
+                self.scan.shape.wraps += 1;
+            } else {
+                self.punctuation(byte, bytes.get(at + 1).copied());
+            }
             at += if byte < 0x80 {
                 1
             } else {
@@ -184,6 +197,7 @@ impl<'a> Walk<'a> {
         self.before = [word.hash, self.before[0], self.before[1]];
         self.scan.shape.words += 1;
         self.sentence.words += 1;
+        self.since_stop += 1;
     }
 
     fn count_word(&mut self, text: &str, word: Word) {
@@ -271,14 +285,20 @@ impl<'a> Walk<'a> {
                 self.scan.shape.indented += u32::from(matches!(next, Some(b' ' | b'\t')));
             }
             b'$' => self.scan.shape.formulas += u32::from(next.is_none_or(|next| !next.is_ascii_digit())),
-            b'?' => self.end_sentence(true),
-            b'.' | b'!' | b':' if before_blank => self.end_sentence(false),
+            b'?' => self.stop(true),
+            b'.' | b'!' | b':' if before_blank => self.stop(false),
             b'-' | b'*' if self.at_line_start && before_blank => {
                 self.scan.shape.list_items += 1;
                 self.at_line_start = false;
             }
             _ => {}
         }
+    }
+
+    fn stop(&mut self, is_question: bool) {
+        self.scan.shape.stops += u32::from(self.since_stop > 0);
+        self.since_stop = 0;
+        self.end_sentence(is_question);
     }
 
     fn end_sentence(&mut self, is_question: bool) {
@@ -316,7 +336,7 @@ impl<'a> Walk<'a> {
     }
 
     fn finish(mut self) -> Scan {
-        self.end_sentence(self.scan.shape.ends_with == b'?');
+        self.stop(self.scan.shape.ends_with == b'?');
         for (lead, after) in &self.last_pairs {
             self.scan.pairs[*lead as usize] |= after;
         }

@@ -4,15 +4,21 @@
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shape {
     pub(super) bytes: usize,
+    /// Bytes where each run of blanks counts as one: how a text is set on the page makes it no longer.
+    pub(super) length: usize,
     pub(super) words: u32,
     pub(super) numbers: u32,
     pub(super) sentences: u32,
+    /// Sentences that end in a sign, wherever lines break.
+    pub(super) stops: u32,
     pub(super) distinct: u32,
     pub(super) long_words: u32,
     pub(super) first_line_words: u32,
     pub(super) letters: u32,
     pub(super) list_items: u32,
     pub(super) indented: u32,
+    /// Line breaks amid a sentence.
+    pub(super) wraps: u32,
     /// Dollar signs that open no price.
     pub(super) formulas: u32,
     pub(super) ends_with: u8,
@@ -24,19 +30,43 @@ impl Shape {
     /// Count the bytes of `text`; the scan counts the rest.
     pub(super) fn of(text: &str) -> Self {
         let mut histogram = vec![0_u32; 256];
+        let (mut length, mut after_blank) = (0_usize, false);
         for &byte in text.as_bytes() {
             if let Some(count) = histogram.get_mut(usize::from(byte)) {
                 *count = count.saturating_add(1);
             }
+            let is_blank = byte.is_ascii_whitespace();
+            length += usize::from(!(is_blank && after_blank));
+            after_blank = is_blank;
         }
         let ends_with = text.as_bytes().last().copied().unwrap_or(0);
-        Self { bytes: text.len(), ends_with, histogram, ..Self::default() }
+        Self { bytes: text.len(), length, ends_with, histogram, ..Self::default() }
+    }
+
+    /// Line breaks that separate something.
+    pub(super) fn breaks(&self) -> u32 {
+        self.count(b"\n").saturating_sub(self.wraps)
     }
 
     /// Occurrences of any of `bytes`.
     pub(super) fn count(&self, bytes: &[u8]) -> u32 {
         bytes.iter().filter_map(|&byte| self.histogram.get(usize::from(byte))).sum()
     }
+}
+
+/// Letters of a line, at least, that was broken for being full.
+const FULL_LINE: usize = 32;
+
+/// Is there a line break at `at` where a sentence goes on, as in a text set in narrow lines? The same for small and
+/// capital letters and for any number of blanks. The letter of an option, "b) Trout", goes on with nothing.
+pub(super) fn wraps(bytes: &[u8], at: usize) -> bool {
+    let Some((before, [b'\n', after, rest @ ..])) = bytes.split_at_checked(at) else { return false };
+    let line = before.iter().rev().take_while(|byte| **byte != b'\n');
+    let mut letters = line.filter(|byte| !byte.is_ascii_whitespace());
+    after.is_ascii_alphabetic()
+        && !matches!(rest, [b'.' | b')', ..])
+        && letters.next().is_some_and(|last| last.is_ascii_alphabetic() || *last == b',')
+        && letters.nth(FULL_LINE - 2).is_some()
 }
 
 /// Base-2 logarithm, linear between powers of two: the C library's own differs between machines in its last

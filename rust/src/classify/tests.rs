@@ -179,6 +179,36 @@ proptest! {
     }
 
     #[test]
+    fn runs_of_blanks_and_ends_of_lines_are_all_alike(text in "[a-zA-Z0-9 .,:?$-]{0,80}(\n[a-zA-Z0-9 .,:?$-]{0,80}){0,3}") {
+        let plain = classify(&text);
+        prop_assert_eq!(&plain, &classify(&text.replace(' ', "  ")));
+        prop_assert_eq!(&plain, &classify(&text.replace('\n', "\r\n")));
+    }
+
+    #[test]
+    fn a_full_line_may_break_amid_a_sentence(words in prop::collection::vec("[a-z]{2,12},?", 24..60), width in 12_usize..20) {
+        let wrapped: Vec<_> = words.chunks(width).map(|line| line.join(" ")).collect();
+        prop_assume!(wrapped.iter().rev().skip(1).all(|line| line.len() >= 32 + width));
+        let text = |lines: &str| format!("Please {lines} now.");
+        prop_assert_eq!(classify(&text(&words.join(" "))), classify(&text(&wrapped.join("\n"))));
+    }
+
+    #[test]
+    fn capitals_never_matter(text in "[a-zA-Z0-9 .,:?$-]{0,80}(\n[a-zA-Z0-9 .,:?$-]{0,80}){0,3}") {
+        prop_assert_eq!(classify(&text), classify(&text.to_ascii_uppercase()));
+    }
+
+    #[test]
+    fn complexity_knows_no_lines(sentences in prop::collection::vec("[A-Z][a-z]{2,9}( [a-z]{2,9}){1,6}[.?!]", 1..6)) {
+        let complexity = |joined: &str| {
+            let vocabulary = Vocabulary::new();
+            let factors = complexity::factors(&vocabulary.scan(joined), &vocabulary.hard, &Conversation::default());
+            factors.map(f32::to_bits)
+        };
+        prop_assert_eq!(complexity(&sentences.join(" ")), complexity(&sentences.join("\n\n")));
+    }
+
+    #[test]
     fn long_and_odd_texts_end(part in "\\PC{1,40}", times in 1_usize..2_000) {
         classify(&part.repeat(times));
     }

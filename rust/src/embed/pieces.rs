@@ -15,6 +15,13 @@ impl Pieces {
     /// The rows of a word's tokens; none at all if some part of it is no token.
     pub(super) fn of(&mut self, table: &Table, word: &str) -> &[u16] {
         self.rows.clear();
+        if word.len() <= LONGEST {
+            // Most words are tokens.
+            if let Some(row) = table.row(START, word.as_bytes(), "") {
+                self.rows.push(row);
+                return &self.rows;
+            }
+        }
         let (mut rest, mut seed, mut mark) = (word, START, "");
         while !rest.is_empty() {
             let Some((row, bytes)) = longest(table, rest, seed, mark) else {

@@ -83,24 +83,21 @@ impl Table {
             let found = self.slots.get(slot * 2..slot * 2 + 2)?;
             let row = u16::from_le_bytes([found[0], found[1]]).checked_sub(1)?;
             let token = self.token(row)?;
-            let alike = token.len() == mark.len() + bytes.len() && token.ends_with(bytes);
-            if alike && token.starts_with(mark.as_bytes()) {
-                return Some(row);
+            if let Some((before, own)) = token.split_at_checked(mark.len()) {
+                if same(own, bytes) && same(before, mark.as_bytes()) {
+                    return Some(row);
+                }
             }
             slot = (slot + 1) & last;
         }
         None
     }
 
-    /// Add a row to a sum.
-    pub(super) fn add(&self, row: u16, sum: &mut [f32; DIMENSIONS]) {
+    /// The numbers of a row, and what they are to be multiplied by.
+    pub(super) fn vector(&self, row: u16) -> Option<(&'static [u8; DIMENSIONS], f32)> {
         let row = usize::from(row);
-        let numbers = self.rows.get(row * DIMENSIONS..(row + 1) * DIMENSIONS);
-        let (Some(numbers), Some(scale)) = (numbers, word_at(self.scales, row)) else { return };
-        let scale = f32::from_bits(scale);
-        for (total, &number) in sum.iter_mut().zip(numbers) {
-            *total += f32::from(i8::from_le_bytes([number])) * scale;
-        }
+        let numbers = self.rows.get(row * DIMENSIONS..(row + 1) * DIMENSIONS)?;
+        Some((numbers.try_into().ok()?, f32::from_bits(word_at(self.scales, row)?)))
     }
 
     /// What BERT does with a character, as a number of the file.
@@ -116,6 +113,11 @@ impl Table {
         let end = word_at(self.offsets, usize::from(row) + 1)?;
         self.pool.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
     }
+}
+
+/// Compares byte by byte: tokens are short, and the bytes of a word may have been written one by one just before.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one == other)
 }
 
 fn word_at(bytes: &[u8], index: usize) -> Option<u32> {

@@ -27,24 +27,48 @@ impl<'table> Words<'table> {
 
     /// Give every word, except those that are too long.
     pub(super) fn each(mut self, text: &str, mut give: impl FnMut(&str)) {
-        for character in text.chars() {
-            if character.is_ascii_alphanumeric() {
-                self.push(character.to_ascii_lowercase());
-                continue;
-            }
-            match self.table.class(character) {
-                DROP => {}
-                SPACE => self.end(&mut give),
-                PUNCTUATION if character.is_ascii() => self.alone(character, &mut give),
-                IDEOGRAPH => {
-                    self.end(&mut give);
-                    self.decompose(character, &mut give);
-                    self.end(&mut give);
+        let mut rest = text;
+        loop {
+            if let Some((word, after)) = self.whole(rest) {
+                if word.len() <= MAX_CHARACTERS {
+                    give(word);
                 }
-                _ => self.decompose(character, &mut give),
+                rest = after;
             }
+            let mut characters = rest.chars();
+            let Some(character) = characters.next() else { break };
+            rest = characters.as_str();
+            self.character(character, &mut give);
         }
         self.end(&mut give);
+    }
+
+    /// A word that is written as the vocabulary writes it, and the rest of the text; most are, and need no copy.
+    fn whole<'text>(&self, text: &'text str) -> Option<(&'text str, &'text str)> {
+        let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+        let length = text.bytes().position(|byte| !is_plain(&byte)).unwrap_or(text.len());
+        let ends_it =
+            |byte: u8| byte.is_ascii() && matches!(self.table.class(byte.into()), SPACE | PUNCTUATION);
+        let is_whole = self.characters == 0 && text.as_bytes().get(length).copied().is_none_or(ends_it);
+        if length > 0 && is_whole { text.split_at_checked(length) } else { None }
+    }
+
+    fn character(&mut self, character: char, give: &mut impl FnMut(&str)) {
+        if character.is_ascii_alphanumeric() {
+            self.push(character.to_ascii_lowercase());
+            return;
+        }
+        match self.table.class(character) {
+            DROP => {}
+            SPACE => self.end(give),
+            PUNCTUATION if character.is_ascii() => self.alone(character, give),
+            IDEOGRAPH => {
+                self.end(give);
+                self.decompose(character, give);
+                self.end(give);
+            }
+            _ => self.decompose(character, give),
+        }
     }
 
     /// A letter with an accent is a letter and an accent, which vanishes.

@@ -12,6 +12,7 @@ const HINTS: Hints<'_> = Hints {
     semantic: false,
     threshold: 0.0,
     user: None,
+    predictor: None,
 };
 const BODY: &str = r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#;
 

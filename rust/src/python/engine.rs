@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::inspection::Inspection;
+use super::predict::Predictor;
 use super::reply::{CachedReply, read_key, signed};
 use super::shield::Shield;
 use crate::{Embedder, ExactCache, Hints, Probe, Purge, Semantic, StoredReply, Verifier};
@@ -40,7 +41,7 @@ impl Engine {
     /// Parse a body, compute its key for a tenant and look for an answer. Raises `RejectedBody`.
     #[pyo3(signature = (
         body, tenant, *, model=None, routing_mode=None, read_cache=true, shield=None, semantic=false, threshold=0.0,
-        user=None
+        user=None, predictor=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn inspect(
@@ -55,9 +56,11 @@ impl Engine {
         semantic: bool,
         threshold: f32,
         user: Option<&str>,
+        predictor: Option<&Bound<'_, Predictor>>,
     ) -> PyResult<Inspection> {
+        let predictor = predictor.map(|predictor| &predictor.get().0);
         let shield = shield.map(|shield| &shield.get().0);
-        let hints = Hints { shield, model, routing_mode, read_cache, semantic, threshold, user };
+        let hints = Hints { shield, model, routing_mode, read_cache, semantic, threshold, user, predictor };
         let bytes = body.as_bytes();
         let found = if bytes.len() > KEEP_LOCK_BYTES {
             py.detach(|| self.0.inspect(bytes, tenant, hints))?

@@ -42,6 +42,11 @@ impl Inspection {
     }
 
     #[getter]
+    fn cascade(&self) -> Option<bool> {
+        self.found.request.cascade
+    }
+
+    #[getter]
     fn stream(&self) -> bool {
         self.found.request.stream
     }
@@ -162,9 +167,45 @@ impl Inspection {
         self.found.classification.clone().map(Classification::new)
     }
 
+    /// Task type, complexity and stakes, also where an earlier answer was found; read anew there.
+    fn classified(&self, py: Python<'_>) -> PyResult<Classification> {
+        Ok(Classification::new(self.found.classified(self.text(py)?)))
+    }
+
+    /// (head, predicted difference to the reference), the shipped heads first; empty when an answer was found.
+    #[getter]
+    fn predicted(&self) -> Vec<(String, f64)> {
+        self.found.prediction.as_ref().map(|found| found.differences.clone()).unwrap_or_default()
+    }
+
+    /// The greatest cosine to a prompt that went wrong; -1 where there is none.
+    #[getter]
+    fn escalated(&self) -> f32 {
+        self.found.prediction.as_ref().map_or(-1.0, |found| found.escalated)
+    }
+
+    /// The last user turn as 256 signed bytes; empty when an earlier answer was found.
+    #[getter]
+    fn embedding<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let found = self.found.prediction.as_ref().map(|found| found.embedding.as_bytes());
+        PyBytes::new(py, found.as_ref().map_or(&[], |bytes| bytes))
+    }
+
     /// SHA-256 over every member of the request, in whatever order they came.
     fn fingerprint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.found.fingerprint(self.text(py)?)))
+    }
+
+    /// What this request and those that go on from it have in common; None where nothing comes from a user.
+    #[getter]
+    fn opening<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(self.found.opening(self.text(py)?).map(|key| PyBytes::new(py, &key)))
+    }
+
+    /// Its opening where it goes on from an earlier request; None where it is the first of its conversation.
+    #[getter]
+    fn conversation<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(self.found.conversation(self.text(py)?).map(|key| PyBytes::new(py, &key)))
     }
 
     /// The body for a provider: the client's bytes with the provider's model name and without our own members.

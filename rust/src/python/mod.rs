@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod inspection;
 mod limits;
+mod predict;
 mod question;
 mod reply;
 mod shield;
@@ -28,6 +29,8 @@ mod _core {
     #[pymodule_export]
     use super::limits::{Limits, Permit, Refusal};
     #[pymodule_export]
+    use super::predict::{Predictor, route_features};
+    #[pymodule_export]
     use super::question::{Comparison, compare_questions};
     #[pymodule_export]
     use super::reply::CachedReply;
@@ -48,6 +51,9 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("ROUTE_BLOCKS", crate::predict::starts())?;
+        module.add("ROUTE_DIMENSIONS", crate::predict::DIMENSIONS)?;
+        module.add("ROUTE_VERSION", PyBytes::new(module.py(), &crate::predict::version()))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -76,7 +76,7 @@ fn a_wrong_message_is_named_by_its_place() {
 fn each_field_takes_its_range_and_nothing_else() {
     let long = format!("\"{}\"", "x".repeat(513));
     let tools = format!("[{}]", vec![r#"{"type":"function"}"#; 129].join(","));
-    let cases: [(&str, &[&str], &[&str]); 26] = [
+    let cases: [(&str, &[&str], &[&str]); 27] = [
         ("model", &["\"gpt-4o\""], &["null", "\"\"", "1", &long]),
         ("stream", &["true", "null"], &["1", "\"true\""]),
         ("stream_options", &["null", "{}", "{\"x\":1}"], &["true", "[]"]),
@@ -107,6 +107,7 @@ fn each_field_takes_its_range_and_nothing_else() {
         ("user", &["\"u\"", "null"], &[&long, "1"]),
         ("session_id", &["\"s\"", "null"], &[&long, "1"]),
         ("feature", &["\"f\"", "null"], &[&long, "{}"]),
+        ("cascade", &["true", "false", "null"], &["1", "\"true\"", "{}"]),
         ("routing_mode", &["\"auto\"", "\"cost\"", "\"quality\"", "\"speed\"", "null"], &["\"fast\"", "1"]),
         ("metadata", &["{}", "{\"feature\":1}", "null"], &["[]", "\"x\""]),
         ("modalities", &["[\"text\"]", "null"], &["\"text\""]),

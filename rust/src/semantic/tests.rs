@@ -17,6 +17,7 @@ const HINTS: Hints<'_> = Hints {
     semantic: true,
     threshold: 0.0,
     user: None,
+    predictor: None,
 };
 
 fn engine(semantic: Semantic) -> Engine {

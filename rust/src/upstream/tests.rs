@@ -27,8 +27,7 @@ fn unknown_members_keep_their_bytes_and_order() {
 
 #[test]
 fn our_own_members_never_reach_a_provider() {
-    let body =
-        r#"{"model":"m","routing_mode":"cost","session_id":"s","feature":"f","\u0066eature_x":1,"user":"u"}"#;
+    let body = r#"{"model":"m","routing_mode":"cost","cascade":true,"session_id":"s","feature":"f","\u0066eature_x":1,"user":"u"}"#;
     assert_eq!(splice(body, &gpt()), r#"{"model":"gpt","\u0066eature_x":1,"user":"u"}"#);
     assert_eq!(splice(r#"{"\u006dodel":"m"}"#, &gpt()), r#"{"model":"gpt"}"#);
 }

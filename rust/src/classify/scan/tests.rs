@@ -59,3 +59,31 @@ fn lists_prices_and_formulas_are_counted() {
     let (scan, _) = scan("Buy:\n- milk for $3\n- eggs\n1. one\n2) two\nSolve $x$ now");
     assert_eq!((scan.shape.list_items, scan.shape.formulas), (4, 2));
 }
+
+#[test]
+fn a_full_line_that_breaks_amid_a_sentence_ends_nothing() {
+    let text = "Every spring Ben paints the long, narrow boat that his aunt left behind,BREAKand then he rows. Alone.";
+    let (whole, _) = scan(&text.replace("BREAK", " "));
+    for end in ["\n", "\r\n", "  \n"] {
+        let (broken, _) = scan(&text.replace("BREAK", end));
+        assert_eq!(broken.shape.breaks(), 0);
+        assert_eq!((broken.shape.sentences, broken.shape.stops), (whole.shape.sentences, whole.shape.stops));
+    }
+}
+
+#[test]
+fn other_lines_end_what_they_say() {
+    for text in [
+        "Buy the following things at once:\n- a litre of goat milk and some cream\n- eggs\nThen rest",
+        "eggs\nmilk\nflour\nyeast",
+        "a) the trout that lives in the river under the mill\nb) the newt that lives in the pond over there\nc) cat\nd) dog",
+    ] {
+        let (found, _) = scan(text);
+        assert_eq!((found.shape.sentences, found.shape.breaks()), (4, 3), "{text}");
+    }
+}
+
+#[test]
+fn a_run_of_blanks_is_as_long_as_one() {
+    assert_eq!(scan("a  b \r\n\n\t c").0.shape.length, 5);
+}
