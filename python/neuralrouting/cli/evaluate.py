@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
 import click
 
+from neuralrouting.cli.evaluate_replay import replay
+from neuralrouting.cli.evaluate_routing import routing
 from neuralrouting.cli.options import Commands, bundled, json_option, text_of
 from neuralrouting.cli.show import pair_cells, print_json, print_table, rate_cells
 
@@ -32,13 +34,19 @@ PATIENCE_MS = 10_000.0
 
 @click.group("eval", cls=Commands)
 def evaluate() -> None:
-    """Measure the shield, the cache and the classifier on rows of your own.
+    """Measure the shield, the cache, the classifier and the router on rows of your own.
 
     \b
       neuralrouting eval shield rows.jsonl
+      neuralrouting eval routing outcomes.jsonl
       neuralrouting eval cache pairs.jsonl
       neuralrouting eval classify rows.jsonl --json
+      neuralrouting eval replay outcomes.jsonl --seeds 3
     """
+
+
+evaluate.add_command(replay)
+evaluate.add_command(routing)
 
 
 @evaluate.command("shield")

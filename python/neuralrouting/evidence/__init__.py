@@ -1,0 +1,1 @@
+"""What comparisons of answers prove: ridge regression, cells, drift, thresholds. Pure arithmetic over numpy arrays."""
