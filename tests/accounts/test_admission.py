@@ -57,13 +57,15 @@ class Desk:
 
     async def admit(
         self, *candidates: Deployment, output: int | None = 500, cost_mode: tuple[Deployment, ...] = (),
-        arrival: Arrival | None = None, spender: Spender | None = None,
+        arrival: Arrival | None = None, spender: Spender | None = None, cascade: bool = False,
     ) -> Admitted:  # fmt: skip
         self.asked.clear()
 
         def choose(mode: Mode | None) -> Route:
             self.asked.append(mode)
-            return Route(mode or "auto", "test", cost_mode if mode == "cost" else candidates)
+            if mode == "cost":
+                return Route(mode, "test", cost_mode)
+            return Route(mode or "auto", "test", candidates, cascade=cascade)
 
         size = Size(PROMPT, 1, 1, output, has_media=False)
         spender = spender or Spender("AbCdEfGhIjKl", None, None, None)
@@ -135,6 +137,41 @@ async def test_a_dearer_fallback_that_does_not_fit_is_left_out(desk: Desk):
     admitted = await desk.admit(DEAR, CHEAP)
     assert admitted.route.candidates == (CHEAP,)
     assert admitted.held_mc == 10 * (PROMPT_BOUND + 500)
+    desk.end(admitted)
+
+
+async def test_a_cascade_holds_its_first_candidate_and_the_dearest_of_the_others(desk: Desk):
+    admitted = await desk.admit(CHEAP, CHEAP, DEAR, cascade=True)
+    assert admitted.route.cascade
+    assert admitted.held_mc == (10 + 100) * (PROMPT_BOUND + 500)
+    desk.end(admitted)
+
+
+async def test_a_cascade_that_does_not_fit_leaves_out_the_dear_then_the_second_call(desk: Desk):
+    await desk.credits((10 + 100) * (PROMPT_BOUND + 500) - 1)
+    admitted = await desk.admit(CHEAP, DEAR, CHEAP, cascade=True)
+    assert (admitted.route.candidates, admitted.route.cascade) == ((CHEAP, CHEAP), True)
+    assert admitted.held_mc == 20 * (PROMPT_BOUND + 500)
+    desk.end(admitted)
+    await desk.credits(20 * (PROMPT_BOUND + 500) - 1)
+    admitted = await desk.admit(CHEAP, DEAR, CHEAP, cascade=True)
+    assert not admitted.route.cascade
+    assert admitted.held_mc == 10 * (PROMPT_BOUND + 500)
+    desk.end(admitted)
+
+
+async def test_a_cascade_of_one_is_none(desk: Desk):
+    admitted = await desk.admit(CHEAP, cascade=True)
+    assert not admitted.route.cascade
+    desk.end(admitted)
+
+
+async def test_a_budget_covers_both_calls_of_a_cascade(desk: Desk):
+    await desk.budget(10**12)
+    admitted = await desk.admit(CHEAP, DEAR, cascade=True)
+    [(_, held)] = [part for part in admitted.hold.parts if part[0] != ACME]
+    output, prompt = 500, PROMPT_BOUND
+    assert held == (prompt * 2_500 + output * 10_000) + (prompt * 10_000 + output * 40_000)
     desk.end(admitted)
 
 

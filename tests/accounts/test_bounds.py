@@ -212,3 +212,19 @@ def test_a_price_that_falls_with_the_prompts_size_is_held_at_its_dearest():
     """The step that counts is the actual prompt's, which may be below the bound's."""
     falling = Price(3_000_000, 9_000_000, 3_000_000, 3_000_000, "v", "s", ((1_100, *[1_000_000] * 4),))
     assert dict(TAB.parts(size(), [deployment(falling)], None))[SPENT] == 1_230 * 3_000 + 500 * 9_000
+
+
+@PATIENT
+@given(st.data(), sizes, st.lists(deployments(), min_size=2, max_size=4), limits)
+def test_a_cascade_holds_enough_for_its_first_candidate_and_whichever_comes_after_it(
+    data: st.DataObject, size: Size, found: list[Deployment], limit: int | None
+):
+    first, *others = found
+    last = data.draw(st.sampled_from(others))
+    held = dict(TAB.parts(size, found, limit, cascade=True))
+    used = [data.draw(answers(size, served, limit)) for served in (first, last)]
+    charged = [TAB.charged_mc(served, usage) for served, usage in zip((first, last), used, strict=True)]
+    assert sum(charged) <= held.get(ACME, 0)
+    for purse in (ACME, SPENT):
+        dearest = max(TAB.need(purse, size, d, limit) for d in others)
+        assert held.get(purse, 0) == TAB.need(purse, size, first, limit) + dearest

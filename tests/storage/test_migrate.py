@@ -25,7 +25,7 @@ from neuralrouting.storage.sqlite import open_sqlite
 from neuralrouting.storage.verify import verify
 
 LOG = "SELECT number, name FROM schema_migrations ORDER BY number"
-APPLIED = [(1, "initial"), (2, "shield_and_classification"), (3, "money"), (4, "semantic_cache")]
+APPLIED = [(1, "initial"), (2, "shield_and_classification"), (3, "money"), (4, "semantic_cache"), (5, "routing")]
 TEXTS = ("request_id", "account_id", "key_id", "endpoint", "cache", "attempts", "candidates")
 FIRST_FIELDS = (
     *TEXTS, "created_ms", "stream", "simulated", "status", "prompt_tokens", "completion_tokens", "cached_tokens",

@@ -1,5 +1,6 @@
 """Lets a routed request in: finds what it may cost at most and sets that aside, or says what is missing."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -15,10 +16,10 @@ from neuralrouting.accounts.bounds import (
 )
 from neuralrouting.accounts.budgets import Charge, Spender, matching
 from neuralrouting.accounts.directory import Directory
-from neuralrouting.accounts.purse import Short
+from neuralrouting.accounts.purse import Part, Short
 from neuralrouting.catalog import Deployment, Price
 from neuralrouting.errors import BudgetExceeded, InsufficientCredits, NoCapableModel, PaymentRequired
-from neuralrouting.exchange import Arrival, BudgetNote, Mode, Route, Usage
+from neuralrouting.exchange import Arrival, BudgetNote, Cascade, Mode, Route, Usage
 from neuralrouting.storage.journal import Started
 from neuralrouting.storage.turns import credits_purse
 
@@ -49,26 +50,37 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
             return None
         return self.size.choices * output_bound(self.size, served, self.output_limit)
 
-    def believed(self, served: Deployment, usage: Usage) -> Usage:
+    def believed(self, served: Deployment, usage: Usage, replaced: Cascade | None = None) -> Usage:
         """Return what is believed of a usage: what it can be at most, marked `capped` where more was told.
 
-        So is one that would be charged more than is held. Where nothing is held, a provider is taken at its word.
+        So is one that would, with the call it `replaced`, be charged more than is held. Where nothing is held, a
+        provider is taken at its word.
         """
         most = self.most_output(served)
         if most is None:
             return usage
         usage = plausible(usage, self.size, most)
-        if self.tab.charged_mc(served, usage) > self.held_mc:
+        if self._due_mc(served, usage, replaced) > self.held_mc:
             return msgspec.structs.replace(usage, source="capped")
         return usage
 
-    def charged_mc(self, served: Deployment, usage: Usage) -> int:
-        """Return what is charged for an answer: never more than is held."""
-        return min(self.held_mc, self.tab.charged_mc(served, usage))
+    def charged_mc(self, served: Deployment, usage: Usage, replaced: Cascade | None = None) -> int:
+        """Return what is charged for an answer, and for the one it `replaced`: never more than is held."""
+        return min(self.held_mc, self._due_mc(served, usage, replaced))
 
-    def spends(self, served: Deployment, usage: Usage, cost_nanousd: int | None) -> tuple[tuple[str, int], ...]:
-        """Return what the answer spends of which budget."""
-        return self.tab.spends(self.charges, served, usage, cost_nanousd)
+    def spends(
+        self, served: Deployment, usage: Usage, cost_nanousd: int | None, replaced: Cascade | None = None
+    ) -> tuple[Part, ...]:
+        """Return what the answer, at this cost of its own, and the one it `replaced` spend of which budget."""
+        last = self.tab.spends(self.charges, served, usage, cost_nanousd)
+        if replaced is None:
+            return last
+        first = self.tab.spends(self.charges, replaced.deployment, replaced.usage, replaced.bill.cost_nanousd)
+        return tuple((Counter(dict(first)) + Counter(dict(last))).items())
+
+    def _due_mc(self, served: Deployment, usage: Usage, replaced: Cascade | None) -> int:
+        due_mc = self.tab.charged_mc(served, usage)
+        return due_mc if replaced is None else due_mc + self.tab.charged_mc(replaced.deployment, replaced.usage)
 
 
 class Admission:
@@ -96,7 +108,7 @@ class Admission:
             charges = matching(budgets, spender, route.candidates, arrival.created_ms) if budgets else ()
             firm = tuple(c for c in charges if c.budget.action != "warn" and c.purse not in attempt.spent)
             tab = Tab(caller.account_id if metered else None, firm, self._baseline)
-            parts = tab.parts(size, route.candidates, attempt.output_limit) if metered or firm else ()
+            parts = attempt.parts(tab, size) if metered or firm else ()
             held_mc = dict(parts).get(credits_purse(caller.account_id), 0) if metered else 0
             limit = attempt.output_limit if attempt.output_limit is not None else _told(size, parts)
             notes = self._notes(charges, attempt.spent) if charges else ()
@@ -109,7 +121,7 @@ class Admission:
 
     def _kept(self, route: Route) -> Route:
         """Leave out candidates that would never be tried: nothing is set aside for them."""
-        return msgspec.structs.replace(route, candidates=route.candidates[: self._max_attempts])
+        return _among(route, route.candidates[: self._max_attempts])
 
     def _smaller(self, attempt: "_Attempt", short: Short, size: Size, tab: Tab, choose: Choose) -> "_Attempt":
         """Return the next smaller attempt after one that did not fit. Raises PaymentRequired when there is none."""
@@ -118,6 +130,10 @@ class Admission:
             return _Attempt(self._kept(choose("cost")), attempt.output_limit, attempt.spent | {short.purse})
         candidates = attempt.route.candidates
         needs = {d.id: tab.need(short.purse, size, d, attempt.output_limit) for d in candidates}
+        if attempt.route.cascade:
+            first, *others = candidates
+            fit = tuple(d for d in others if needs[first.id] + needs[d.id] <= short.free)
+            return attempt.with_candidates((first, *fit)) if fit else attempt.once()
         fit = tuple(d for d in candidates if needs[d.id] <= short.free)
         if fit:
             return attempt.with_candidates(fit)
@@ -149,11 +165,23 @@ class _Attempt(msgspec.Struct, frozen=True):
     output_limit: int | None
     spent: frozenset[str]
 
+    def parts(self, tab: Tab, size: Size) -> tuple[Part, ...]:
+        return tab.parts(size, self.route.candidates, self.output_limit, cascade=self.route.cascade)
+
+    def once(self) -> "_Attempt":
+        """The same without a second call: there is not enough for two."""
+        return msgspec.structs.replace(self, route=msgspec.structs.replace(self.route, cascade=False))
+
     def with_candidates(self, candidates: tuple[Deployment, ...], output_limit: int | None = None) -> "_Attempt":
         if not candidates:
             raise NoCapableModel("no model can serve this request")
-        route = msgspec.structs.replace(self.route, candidates=candidates)
+        route = _among(self.route, candidates)
         return _Attempt(route, output_limit if output_limit is not None else self.output_limit, self.spent)
+
+
+def _among(route: Route, candidates: tuple[Deployment, ...]) -> Route:
+    """The route with these candidates only; a cascade takes two."""
+    return msgspec.structs.replace(route, candidates=candidates, cascade=route.cascade and len(candidates) > 1)
 
 
 def _told(size: Size, parts: tuple[tuple[str, int], ...]) -> int | None:

@@ -47,12 +47,20 @@ class Tab(msgspec.Struct, frozen=True, gc=False):
     budgets: tuple[Charge, ...]
     baseline: Price
 
-    def parts(self, size: Size, candidates: Sequence[Deployment], output_limit: int | None) -> tuple[Part, ...]:
-        """Return what to hold: of each purse the most that one of the candidates can come to, where it is anything."""
+    def parts(
+        self, size: Size, candidates: Sequence[Deployment], output_limit: int | None, *, cascade: bool = False
+    ) -> tuple[Part, ...]:
+        """Return what to hold: of each purse the most that one of the candidates can come to, where it is anything.
+
+        In a cascade the first candidate and one of the others are paid for.
+        """
         found: dict[str, int] = {}
-        for d in candidates:
+        for d in candidates[1:] if cascade else candidates:
             for purse, amount in self._parts_of(size, d, output_limit):
                 found[purse] = max(found.get(purse, 0), amount)
+        if cascade:
+            for purse, amount in self._parts_of(size, candidates[0], output_limit):
+                found[purse] = found.get(purse, 0) + amount
         return tuple(sorted((purse, amount) for purse, amount in found.items() if amount))
 
     def need(self, purse: str, size: Size, deployment: Deployment, output_limit: int | None) -> int:
@@ -83,7 +91,7 @@ class Tab(msgspec.Struct, frozen=True, gc=False):
         if self.credits is not None:
             yield credits_purse(self.credits), millicredits(d.credits_per_1k, size.prompt_bound + output)
         if self.budgets:
-            most = _most_nanousd(d.price or self.baseline, size.prompt_bound, output)
+            most = most_nanousd(d.price or self.baseline, size.prompt_bound, output)
             for charge in self.budgets:
                 if charge.counts(d):
                     yield charge.purse, most
@@ -111,7 +119,7 @@ def plausible(usage: Usage, size: Size, most_output: int) -> Usage:
     return Usage(prompt, completion, cached, written, min(usage.reasoning_tokens, completion), "capped")
 
 
-def _most_nanousd(price: Price, prompt_tokens: int, output_tokens: int) -> int:
+def most_nanousd(price: Price, prompt_tokens: int, output_tokens: int) -> int:
     """Price everything at the dearest rate that can come to count.
 
     A prompt that is written to the provider's cache can cost more than one that is not, and a shorter one than the

@@ -7,6 +7,7 @@ import time
 from neuralrouting.accounts.budgets import standing_purse
 from neuralrouting.accounts.marks import Mark
 from neuralrouting.accounts.plans import cheapest_first
+from neuralrouting.background import Background, Complaints
 from neuralrouting.errors import Unavailable
 from neuralrouting.exchange import Budget, Plan
 from neuralrouting.storage.accounts import AccountRows, no_account
@@ -44,20 +45,17 @@ class Directory:
         self._asked: dict[str, float] = {}
         self._spent: dict[str, int] = {}
         self._spent_due_s = 0.0
-        self._complaint: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._complaints = Complaints(_log)
+        self._background = Background()
 
     async def start(self) -> None:
         """Load everything and begin to follow changes. Raises Unavailable when the database is away."""
         await self._look()
-        self._task = asyncio.get_running_loop().create_task(self._follow(), name="directory")
+        self._background.start(directory=self._follow())
 
     async def close(self) -> None:
         """Stop to follow changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._background.close()
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -105,13 +103,10 @@ class Directory:
             try:
                 await self._look()
             except Unavailable as error:
-                if self._complaint is None:
-                    _log.warning("plans and budgets stay as they were last known: %s", error.message)
-                self._complaint = error.message
+                self._complaints.say("database", f"plans and budgets stay as they were last known: {error.message}")
             else:
-                if self._complaint is not None:
+                if self._complaints.settle("database"):
                     _log.warning("the database answers again; plans and budgets are up to date")
-                self._complaint = None
 
     async def _look(self) -> None:
         """Read what has changed. Accounts before plans: then an account's plan, made before it, is among those read."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from neuralrouting.accounts.recovery import recover
+from neuralrouting.background import Background
 from neuralrouting.errors import Unavailable
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.checks import check_of_the_day
@@ -32,19 +33,16 @@ class Housekeeping:
         self._machine = machine
         self._forget = forget
         self._check = check
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Settle what dead workers left, then go on in the background. Raises Unavailable when the database is away."""
         await self._round()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="housekeeping")
+        self._background.start(housekeeping=self._run())
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._background.close()
 
     async def _run(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from neuralrouting.accounts.marks import Mark
+from neuralrouting.background import Background
 from neuralrouting.errors import AuthenticationError, Unavailable
 from neuralrouting.exchange import Caller
 from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
@@ -114,20 +115,17 @@ class KeyRing:
         self._mark = Mark()
         self._fresh_s = 0.0
         self._away_until_s = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Load all keys and begin to follow changes. Raises Unavailable when the database is away."""
         self._fresh_s = time.monotonic()
         self._learn(await self._rows.all(None))
-        self._task = asyncio.get_running_loop().create_task(self._follow(), name="key-ring")
+        self._background.start(keys=self._follow())
 
     async def close(self) -> None:
         """Stop to follow changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._background.close()
 
     def caller(self, token: str) -> Caller:
         """Return whose key this is, from memory.

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from neuralrouting.accounts.shares import Apart, Shelf, Spent, Unit, part_of
+from neuralrouting.background import Background
 from neuralrouting.engine import Limits
 from neuralrouting.errors import Unavailable
 from neuralrouting.storage.rates import RateRows
@@ -49,21 +50,16 @@ class Sharing:
         self._owed: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._purge_s = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background()
 
     async def start(self) -> None:
         """See who else is there and begin to follow it. Raises Unavailable when the database is away."""
         await self._beat()
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow(), name="beat"), loop.create_task(self._fetch(), name="units")]
+        self._background.start(beat=self._follow(), units=self._fetch())
 
     async def close(self) -> None:
         """Tell the others what was let in and give back what is at hand; nothing may enter after."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks = []
+        await self._background.close()
         self.alone = False
         self._turn_away()
         try:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Protocol
 
+from neuralrouting.background import Background, Complaints
 from neuralrouting.config import ShieldConfig
 from neuralrouting.engine import Shield, compile_rules, panicked
 from neuralrouting.errors import ConfigError, Unavailable
@@ -48,21 +49,18 @@ class Shields:
         self._texts: dict[str, str] = {}
         self._own: dict[str, Shield] = {}
         self._changed_ms = 0
-        self._complaints: dict[str, str] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._complaints = Complaints(_log)
+        self._background = Background()
 
     async def start(self) -> None:
         """Compile what there is and begin to follow changes. Raises Unavailable when the database is away."""
         self._base = await asyncio.to_thread(self._compiler, model=self._model)
         await self._look()
-        self._task = asyncio.get_running_loop().create_task(self._follow(), name="shields")
+        self._background.start(shields=self._follow())
 
     async def close(self) -> None:
         """Stop to follow changes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._background.close()
 
     def for_account(self, account_id: str) -> Shield:
         """Return what judges the requests of this account, from memory."""
@@ -79,9 +77,9 @@ class Shields:
             try:
                 await self._look()
             except Unavailable as error:
-                self._complain("database", f"the shield's rules cannot be read: {error.message}")
+                self._complaints.say("database", f"the shield's rules cannot be read: {error.message}")
             else:
-                self._complaints.pop("database", None)
+                self._complaints.settle("database")
 
     async def _look(self) -> None:
         """Compile what has changed since the last look."""
@@ -104,9 +102,9 @@ class Shields:
         try:
             news = await asyncio.to_thread(_read, file, self._stamp)
         except (OSError, UnicodeDecodeError) as error:
-            self._complain("file", f"{file} cannot be read ({error}): the shield's rules stay as they are")
+            self._complaints.say("file", f"{file} cannot be read ({error}): the shield's rules stay as they are")
             return False
-        self._complaints.pop("file", None)
+        self._complaints.settle("file")
         if news is None:
             return False
         self._stamp, text = news
@@ -139,12 +137,6 @@ class Shields:
             return None
         _log.info("%s are now pack %s", what, fresh.hash)
         return fresh
-
-    def _complain(self, about: str, what: str) -> None:
-        """Say what is wrong once, not twice a second, and again when it was well in between."""
-        if self._complaints.get(about) != what:
-            self._complaints[about] = what
-            _log.warning("%s", what)
 
 
 def configured_rules(settings: ShieldConfig) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import msgspec
 
 from neuralrouting.catalog import Deployment
 from neuralrouting.exchange.asking import BudgetNote
-from neuralrouting.exchange.judged import Bill, Finding, Lookup, Task, Usage
+from neuralrouting.exchange.judged import Bill, Cascade, Finding, Lookup, Task, Usage
 
 JsonObject = dict[str, Any]
 """A JSON object at the rim, before it is turned into a type."""
@@ -25,7 +25,11 @@ Chunk = JsonObject | PlainChunk
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What an answer tells about itself: the same in headers, body fields, billing event and request row."""
+    """What an answer tells about itself: the same in headers, body fields, billing event and request row.
+
+    `usage` is of the answer that is sent. `bill` is of all calls that are paid for, which are two where a `cascade`
+    escalated; `own_nanousd` is what the call that gave this answer cost.
+    """
 
     request_id: str
     deployment: Deployment
@@ -33,6 +37,13 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     usage: Usage
     bill: Bill
     overhead_us: int
+    cascade: Cascade | None = None
+    own_nanousd: int | None = None
+
+    @property
+    def replaced(self) -> Cascade | None:
+        """The call whose answer another one has replaced; it is paid for like that one."""
+        return self.cascade if self.cascade is not None and self.cascade.outcome == "escalated" else None
 
     @property
     def model_used(self) -> str:
@@ -63,7 +74,7 @@ class Batches(Protocol):
 class AnswerStream:
     """An answer that is still coming; `facts` is there after the last batch, the rest at once."""
 
-    __slots__ = ("batches", "budgets", "cache", "deployment", "facts", "finding", "overhead_us", "task")
+    __slots__ = ("batches", "budgets", "cache", "cascade", "deployment", "facts", "finding", "overhead_us", "task")
 
     def __init__(
         self,
@@ -79,5 +90,6 @@ class AnswerStream:
         self.task = task
         self.overhead_us = overhead_us
         self.budgets: tuple[BudgetNote, ...] = ()
+        self.cascade: Cascade | None = None
         self.facts: Facts | None = None
         self.batches: Batches

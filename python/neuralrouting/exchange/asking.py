@@ -7,15 +7,16 @@ import msgspec
 Mode = Literal["auto", "cost", "quality", "speed"]
 ShieldMode = Literal["off", "monitor", "block"]
 Role = Literal["member", "owner", "operator"]
-"""What a key may do: `member` asks models and reads its account's figures, `owner` also sets its account's budgets,
-`operator` runs this gateway: every account, key, plan and credit."""
+"""What a key may do: `member` asks models and reads its account's figures, `owner` also sets its account's budgets and
+routing, `operator` runs this gateway: every account, key, plan and credit."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: made from an API key, before the body is read.
 
     `live` is false for `nr_test_` keys, which only reach simulated and local models and pay nothing. `shield_mode`
-    None: as configured. Limits are of the key alone, None is none; those of its account come with the account's plan.
+    None: as configured, `routing_mode` None: as its account's. Limits are of the key alone, None is none; those of its
+    account come with the account's plan.
     """
 
     account_id: str
@@ -27,12 +28,14 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     parallel: int | None = None
+    routing_mode: Mode | None = None
 
 
 class Hints(msgspec.Struct, frozen=True, gc=False):
     """What the request's headers ask for, beside its body.
 
     `similarity` is the least cosine of a question whose answer may be given; it counts where it is above the setting.
+    `cascade` None: as the body, a rule, the account or the configuration says.
     """
 
     endpoint: str
@@ -43,6 +46,7 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
     end_user: str | None = None
     feature: str | None = None
     similarity: float = 0.0
+    cascade: bool | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from neuralrouting.catalog import Deployment
+from neuralrouting.catalog import Deployment, Tier
 from neuralrouting.engine import Verdict
 from neuralrouting.exchange.asking import Mode
 
@@ -57,12 +57,54 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     risk_domain: str | None
 
 
+Basis = Literal["reference", "proven", "predicted", "refused", "unproven"]
+"""On what layer 3 says something of a model at a task: `predicted` of this very prompt, `unproven`: it says nothing."""
+
+
+class Odds(msgspec.Struct, frozen=True, gc=False):
+    """What layer 3 knows of one candidate for one prompt.
+
+    `expected` is the quality that is expected of it minus the reference's, -1 to 1, None where nothing is known; `low`
+    and `high` bound the mean of its cell, from `n` audits. `enough` None: nothing is proven, the prior decides.
+    """
+
+    deployment: str
+    enough: bool | None
+    basis: Basis
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+
+
+class Considered(msgspec.Struct, frozen=True, gc=False):
+    """One model that routing looked at. `lost` says why it was not the first choice; None for the one that is."""
+
+    deployment: str
+    tier: Tier
+    price_picousd: int | None
+    odds: Odds | None
+    lost: str | None
+
+
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """What routing decided: candidates in the order in which they are tried, and why."""
+    """What routing decided: candidates in the order in which they are tried, and why.
+
+    `source` says who chose the mode, `order` names the account's rule that decided, `cascade`: the first candidate's
+    answer is looked at before it is sent, and the second is asked where it is doubtful. `considered` are all models
+    that were looked at, candidates first. `affinity` says why a conversation stays with the first, where that decided.
+    `capable` are all that may serve the request, in their order; the candidates are those of them that are tried.
+    """
 
     mode: Mode
     rule: str
     candidates: tuple[Deployment, ...]
+    source: str = "default"
+    order: str | None = None
+    cascade: bool = False
+    considered: tuple[Considered, ...] = ()
+    capable: tuple[Deployment, ...] = ()
+    affinity: str | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -97,7 +139,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False):
-    """Money of one request in nano-dollars. None means unpriced: never shown, summed or stored as zero.
+    """Money of one request, or call, in nano-dollars. None means unpriced: never shown, summed or stored as zero.
 
     `saved_nanousd` is the baseline minus the cost: negative when the answer cost more than the baseline would have.
     `savings_percentage` is its share of the baseline, two decimals; None where there is nothing to compare with.
@@ -110,3 +152,25 @@ class Bill(msgspec.Struct, frozen=True, gc=False):
     savings_percentage: float | None
     price_version: str
     provider_cache_nanousd: int = 0
+
+
+CascadeOutcome = Literal["kept", "escalated", "fell_back"]
+
+
+class Cascade(msgspec.Struct, frozen=True, gc=False):
+    """The first call of a cascade, which has answered, and what became of its answer.
+
+    `kept`: it passed and is sent. `escalated`: it is doubtful, and a better model was asked. `fell_back`: none of those
+    answered, and the doubtful answer is sent after all. `doubt` is the reason, None where it passed.
+    """
+
+    deployment: Deployment
+    usage: Usage
+    bill: Bill
+    doubt: str | None = None
+    outcome: CascadeOutcome = "kept"
+
+    @property
+    def told(self) -> str:
+        """The outcome and, where there is one, its reason, as in `escalated; reason=refusal`."""
+        return self.outcome if self.doubt is None else f"{self.outcome}; reason={self.doubt}"

@@ -17,7 +17,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
     `facts` is None when it failed: then it costs its account nothing. `task` and `route` are None when no model was to
     be asked. `held_mc` and `charged_mc` are millicredits, `house_nanousd` is what its failed attempts cost, which its
-    account does not pay.
+    account does not pay. `decision` is a `Decision` as JSON.
     """
 
     arrival: Arrival
@@ -40,6 +40,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     held_mc: int = 0
     charged_mc: int = 0
     house_nanousd: int = 0
+    decision: str | None = None
 
 
 class SecurityEvent(msgspec.Struct, frozen=True, gc=False):

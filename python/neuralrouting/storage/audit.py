@@ -31,7 +31,7 @@ class AuditPlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AuditPage(msgspec.Struct, frozen=True):
-    """Requests without their bodies, newest first; `behind` is where the next page begins, None at the end."""
+    """Requests without bodies and decisions, newest first; `behind` is where the next page begins, None at the end."""
 
     rows: tuple[RequestRow, ...]
     behind: AuditPlace | None
@@ -57,7 +57,9 @@ class PremiumCall(msgspec.Struct, frozen=True, array_like=True):
 _FIELDS = RequestRow.__struct_fields__
 _WITH_BODIES = ", ".join(_FIELDS)
 _WITHOUT_BODIES = ", ".join("NULL" if name.endswith("_body") else name for name in _FIELDS)
-_BODILESS = ", ".join(name for name in _FIELDS if not name.endswith("_body"))
+_LONG = ("request_body", "response_body", "decision")
+_SHORT = ", ".join(name for name in _FIELDS if name not in _LONG)
+_ON_PAGE = ", ".join("NULL" if name in _LONG else name for name in _FIELDS)
 _PRICED = ", ".join(PremiumCall.__struct_fields__)
 _NEWEST_FIRST = "ORDER BY created_ms DESC, request_id DESC"
 _RANGE = "account_id = $1 AND created_ms >= $2 AND created_ms < $3"
@@ -128,7 +130,7 @@ def _page_sql(query: AuditQuery, where: str, values: list[Any], limit: int) -> t
             all_values.append(value)
             texts.append(f"{column} = ${len(all_values)}")
     sql = (
-        f"SELECT {_WITHOUT_BODIES} FROM (SELECT {_BODILESS} FROM requests WHERE {where} {_NEWEST_FIRST} "  # noqa: S608
+        f"SELECT {_ON_PAGE} FROM (SELECT {_SHORT} FROM requests WHERE {where} {_NEWEST_FIRST} "  # noqa: S608
         f"LIMIT {EXAMINED_ROWS}) AS newest {'WHERE ' + ' AND '.join(texts) if texts else ''} "
         f"{_NEWEST_FIRST} LIMIT ${len(all_values) + 1}"
     )

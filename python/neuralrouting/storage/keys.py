@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from neuralrouting.exchange import Role, ShieldMode
+from neuralrouting.exchange import Mode, Role, ShieldMode
 from neuralrouting.storage.bounds import check_figure, check_text
 from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database, Row, Script, ask
@@ -13,7 +13,7 @@ from neuralrouting.storage.database import Database, Row, Script, ask
 class KeyOptions(msgspec.Struct, frozen=True):
     """What can be changed of a key, in the order of its columns.
 
-    `shield_mode` None: as configured. Limits hold for this key alone, None is none.
+    `shield_mode` None: as configured; `routing_mode` None: as the account's. Limits are of this key alone, None: none.
     """
 
     shield_mode: ShieldMode | None = None
@@ -22,6 +22,7 @@ class KeyOptions(msgspec.Struct, frozen=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     parallel: int | None = None
+    routing_mode: Mode | None = None
 
 
 class KeyRow(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +47,7 @@ class KeyRow(msgspec.Struct, frozen=True, array_like=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     parallel: int | None = None
+    routing_mode: Mode | None = None
 
     @property
     def options(self) -> KeyOptions:
@@ -58,7 +60,7 @@ _COLUMNS = ", ".join(KeyRow.__struct_fields__)
 _SELECT = f"SELECT {_COLUMNS} FROM api_keys"  # noqa: S608  names of our own columns
 _INSERT = (
     f"INSERT INTO api_keys ({_COLUMNS}) "  # noqa: S608
-    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {next_change('api_keys', '$7')}, $9, $10, $11, $12, $13, $14)"
+    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {next_change('api_keys', '$7')}, $9, $10, $11, $12, $13, $14, $15)"
 )
 _REVOKE = (
     f"UPDATE api_keys SET revoked_ms = $2, changed_ms = {next_change('api_keys', '$2')} "  # noqa: S608

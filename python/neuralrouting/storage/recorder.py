@@ -6,6 +6,7 @@ import msgspec
 
 from neuralrouting.exchange import Attempt, CacheEntry, Exchange, Route, SecurityEvent
 from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
+from neuralrouting.storage.feedback import INSERT_SIGN, Feedback
 from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.security import INSERT_EVENT, event_values
 from neuralrouting.storage.writer import Writer
@@ -32,6 +33,10 @@ class Recorder:
     def entry(self, entry: CacheEntry) -> None:
         """Record one stored answer."""
         self._writer.put(INSERT_ENTRY, entry_values(entry))
+
+    def sign(self, sign: Feedback) -> None:
+        """Record a sign that an answer did not please."""
+        self._writer.put(INSERT_SIGN, sign.values())
 
     def security(self, event: SecurityEvent) -> None:
         """Record what the shield found in one request."""
@@ -101,6 +106,7 @@ def _row(done: Exchange) -> RequestRow:
         charged_mc=done.charged_mc,
         house_nanousd=done.house_nanousd,
         provider_cache_nanousd=bill.provider_cache_nanousd if bill is not None else 0,
+        decision=done.decision,
     )
 
 

@@ -63,6 +63,7 @@ class RequestRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     charged_mc: int = 0
     house_nanousd: int = 0
     provider_cache_nanousd: int = 0
+    decision: str | None = None
 
     def values(self) -> Row:
         """Return what `APPEND_REQUEST` takes."""
