@@ -2,8 +2,8 @@
 
 import orjson
 import pytest
-from models_made_up import NOW_S, arrival, deployment
 
+from models_made_up import NOW_S, arrival, deployment
 from neuralrouting.config import CacheConfig
 from neuralrouting.engine import Engine
 from neuralrouting.exchange import CacheEntry, JsonObject, Usage

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models_made_up import deployment
 
+from models_made_up import deployment
 from neuralrouting.exchange import Attempt, Usage
-from neuralrouting.layers.finops import bill, free, lost_call_nanousd
+from neuralrouting.layers.finops import bill, both, free, lost_call_nanousd
 
 BASELINE = deployment("baseline", "premium", 5.0)
 USAGE = Usage(800, 200)
@@ -79,3 +79,17 @@ def test_a_failed_call_costs_its_prompt_where_it_may_have_been_answered(
     called = deployment("m", usd=10.0)
     failed = Attempt(called.id, called.provider, outcome, 5, provider_status=provider_status)
     assert lost_call_nanousd(failed, called, 100) == nanousd
+
+
+def test_an_answer_that_replaced_another_costs_both_and_is_compared_with_one_of_the_baseline():
+    small, grand = deployment("small", usd=0.5), deployment("grand", "premium", 4.0)
+    priced = both(bill(small, Usage(800, 100), BASELINE), bill(grand, USAGE, BASELINE))
+    assert priced.cost_nanousd == 450_000 + 4_000_000
+    assert (priced.baseline_nanousd, priced.saved_nanousd, priced.savings_percentage) == (5_000_000, 550_000, 11.0)
+
+
+def test_of_two_calls_one_of_which_has_no_price_the_cost_is_not_known():
+    unpriced = bill(deployment("unpriced", usd=None), USAGE, BASELINE)
+    for pair in ((unpriced, bill(BASELINE, USAGE, BASELINE)), (bill(BASELINE, USAGE, BASELINE), unpriced)):
+        assert (both(*pair).cost_nanousd, both(*pair).saved_nanousd) == (None, None)
+        assert both(*pair).baseline_nanousd == 5_000_000

@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
-from models_made_up import GRAND, LADDER, MIDDLE, QUICK, SMALL, choose, deployment, names
 
+from models_made_up import GRAND, LADDER, MIDDLE, QUICK, SMALL, choose, deployment, names
 from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, build_catalog
 from neuralrouting.config import Config
 from neuralrouting.errors import NoCapableModel, UnknownModel

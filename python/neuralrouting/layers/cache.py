@@ -14,7 +14,17 @@ from neuralrouting.exchange import Arrival, CacheEntry, Decider, Hints, JsonObje
 
 _PLAIN_MESSAGE = {"role", "content"}
 OWN_FIELDS = frozenset(
-    ("id", "created", "model_used", "cache_hit", "cache_exact", "cache_similarity", "business_metrics", "request_id")
+    (
+        "id",
+        "created",
+        "model_used",
+        "cache_hit",
+        "cache_exact",
+        "cache_similarity",
+        "business_metrics",
+        "cascade",
+        "request_id",
+    )
 )
 """Fields that every answer has of its own, whoever gave it: another gateway behind this one may send them too."""
 EMBEDDED_AT_ONCE = 64

@@ -12,20 +12,30 @@ def bill(served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
     return _bill(_cost(served, usage), served, usage, baseline)
 
 
+def both(first: Bill, last: Bill) -> Bill:
+    """Add the call whose answer was replaced to the one that replaced it: the baseline would have been asked once."""
+    costs = [bill.cost_nanousd for bill in (first, last) if bill.cost_nanousd is not None]
+    discount = first.provider_cache_nanousd + last.provider_cache_nanousd
+    return _compared(sum(costs) if len(costs) == 2 else None, last.baseline_nanousd, last.price_version, discount)
+
+
 def free(served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
     """Price an answer that came from the cache: it costs nothing and saves what the baseline would have cost."""
     return _bill(0, served, usage, baseline)
 
 
 def _bill(cost: int | None, served: Deployment, usage: Usage, baseline: Deployment) -> Bill:
-    compared = _cost(baseline, usage)
     version = served.price.version if served.price is not None else "unpriced"
-    if cost is None or compared is None:
-        return Bill(cost, compared, None, None, version)
-    saved = compared - cost
-    percentage = round(100 * saved / compared, 2) if compared else None
-    discount = _cost(served, msgspec.structs.replace(usage, cached_tokens=0, cache_write_tokens=0)) if cost else cost
-    return Bill(cost, compared, saved, percentage, version, (discount or 0) - cost)
+    uncached = _cost(served, msgspec.structs.replace(usage, cached_tokens=0, cache_write_tokens=0)) if cost else cost
+    return _compared(cost, _cost(baseline, usage), version, (uncached or 0) - (cost or 0))
+
+
+def _compared(cost: int | None, baseline: int | None, version: str, discount: int) -> Bill:
+    if cost is None or baseline is None:
+        return Bill(cost, baseline, None, None, version)
+    saved = baseline - cost
+    percentage = round(100 * saved / baseline, 2) if baseline else None
+    return Bill(cost, baseline, saved, percentage, version, discount)
 
 
 def lost_call_nanousd(failed: Attempt, called: Deployment, prompt_tokens: int) -> int | None:

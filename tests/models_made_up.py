@@ -1,14 +1,14 @@
 """Deployments, catalogs and answers made up for the layers, which see values only."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from counting_house import UNLIMITED
 from neuralrouting.catalog import VIRTUAL_MODELS, Capabilities, Catalog, Deployment, Price, Tier
-from neuralrouting.exchange import Arrival, Caller, Hints, Route
-from neuralrouting.layers.routing import Ask, Router
+from neuralrouting.exchange import Arrival, Caller, Hints, Odds, Route
+from neuralrouting.layers.routing import NO_WISH, Ask, Router, Wish
 from neuralrouting.providers.speeds import Speeds
 
 NOW_S = int(time.time())
@@ -60,8 +60,26 @@ GRAND = deployment("grand", "premium", 9.0)
 LADDER = (GRAND, MIDDLE, QUICK, SMALL)
 
 
-def choose(ask: Ask, *deployments: Deployment, speeds: Speeds | None = None, now_s: float = 0.0) -> Route:
-    return Router(catalog_of(deployments), VIRTUAL_MODELS).choose(ask, speeds or Speeds(), now_s)
+def choose(
+    ask: Ask,
+    *deployments: Deployment,
+    speeds: Speeds | None = None,
+    now_s: float = 0.0,
+    odds: Iterable[Odds] = (),
+    wish: Wish = NO_WISH,
+) -> Route:
+    """Choose among these; `odds` of deployments that are not capable are left out, as layer 3 would."""
+    known = {one.deployment: one for one in odds}
+
+    def told(capable: Sequence[Deployment]) -> list[Odds]:
+        return [known[d.id] for d in capable if d.id in known]
+
+    return Router(catalog_of(deployments), VIRTUAL_MODELS).choose(ask, speeds or Speeds(), now_s, told, wish)
+
+
+def lost(route: Route) -> dict[str, str | None]:
+    """Why each model that was looked at was not the first, by its name."""
+    return {one.deployment.partition("/")[2]: one.lost for one in route.considered}
 
 
 def names(route: Route) -> list[str]:
