@@ -15,7 +15,8 @@ from neuralrouting.config import Config, ShieldConfig
 from neuralrouting.engine import Engine, Inspection
 from neuralrouting.errors import MalformedBody
 from neuralrouting.exchange import Arrival, Caller, Hints
-from neuralrouting.pipeline import Accounts, Pipeline
+from neuralrouting.pipeline import Accounts, Pipeline, Routing
+from neuralrouting.pipeline.choosing import Choosing, NoOdds, NoOrders
 from neuralrouting.providers.dispatcher import Dispatcher
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.storage.accounts import AccountRows
@@ -73,7 +74,9 @@ async def build(database: Database, writer: Writer, tmp_path: Path) -> AsyncIter
         assert price is not None
         admission = Admission(house.bank, house.directory, price, 1)
         accounts = Accounts(shields, house.directory, admission, house.bank)
-        return Pipeline(config, catalog, dispatcher, accounts, alone(engine, config), Recorder(writer))
+        choosing = Choosing(config.routing, catalog, dispatcher.speeds, NoOrders(), NoOdds())
+        models = Routing(catalog, choosing, dispatcher)
+        return Pipeline(config, models, accounts, alone(engine, config), Recorder(writer))
 
     async with opened_house(database, tmp_path) as house:
         yield pipeline

@@ -28,7 +28,8 @@ from neuralrouting.config import Config, ModelConfig, RoutingConfig
 from neuralrouting.engine import Engine, Inspection, Limits
 from neuralrouting.errors import UpstreamError
 from neuralrouting.exchange import Arrival, Attempt, Budget, Caller, Chunk, Hints, Plan, Route
-from neuralrouting.pipeline import Accounts, Pipeline
+from neuralrouting.pipeline import Accounts, Pipeline, Routing
+from neuralrouting.pipeline.choosing import Choosing, NoOdds, NoOrders
 from neuralrouting.providers.base import Call, Completion
 from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream, Served
 from neuralrouting.providers.speeds import Speeds
@@ -148,6 +149,9 @@ class NeverRecording:
     """A recorder that cannot keep what the cache has stored."""
 
     def entry(self, _entry: object) -> None:
+        raise RuntimeError("the recorder has a bug")
+
+    def sign(self, _sign: object) -> None:
         raise RuntimeError("the recorder has a bug")
 
 
@@ -343,7 +347,9 @@ async def opened_tills(root: Path, plan: Plan = PAID) -> AsyncIterator[Build]:
             keeper = recorder or Recorder(writer)
             caching = alone(engine or Engine(), config, keeper.entry)
             called = dispatcher(providers, speeds or Speeds(), config.upstream, attempts)
-            pipeline = Pipeline(config, catalog, called, accounts, caching, keeper)
+            choosing = Choosing(config.routing, catalog, called.speeds, NoOrders(), NoOdds())
+            models = Routing(catalog, choosing, called)
+            pipeline = Pipeline(config, models, accounts, caching, keeper)
             gate = Gate(
                 Door(ring, house.directory, config.server), Rates(Limits(str(root / "limits"))), idempotency,
                 drains=False,

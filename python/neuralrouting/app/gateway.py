@@ -6,31 +6,38 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from neuralrouting.accounts.admission import Admission
-from neuralrouting.accounts.keys import KeyRing
 from neuralrouting.api.account_routes import account_routes
 from neuralrouting.api.bridge import AsgiBridge
+from neuralrouting.api.confidence import MatrixProofs
 from neuralrouting.api.door import Door
 from neuralrouting.api.edge import Edge
+from neuralrouting.api.explain import explain_route
 from neuralrouting.api.health import Health
 from neuralrouting.api.hot import Gate, HotRoute
 from neuralrouting.api.idempotency import Idempotency
+from neuralrouting.api.learning_routes import learning_routes
 from neuralrouting.api.models import Models
+from neuralrouting.api.shadow import Shadow
 from neuralrouting.api.shapes import CHAT, DISPATCH, DISPATCH_STREAM
 from neuralrouting.app import parts
 from neuralrouting.app.rest import rest_of
 from neuralrouting.config import Config
-from neuralrouting.exchange import JsonObject
 from neuralrouting.layers.cache import AnswerCache
-from neuralrouting.pipeline import Accounts, Caching, Pipeline
+from neuralrouting.pipeline import Accounts, Caching, Pipeline, Routing
+from neuralrouting.pipeline.auditing import Auditor, Records
+from neuralrouting.pipeline.choosing import Choosing
 from neuralrouting.pipeline.second_look import SecondLook
+from neuralrouting.pipeline.shadowing import Draws
 from neuralrouting.providers.deciders import open_decider
 from neuralrouting.providers.dispatcher import Dispatcher
 from neuralrouting.providers.http import HttpClient
 from neuralrouting.providers.speeds import Speeds
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.idempotency import IdempotencyRows
-from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.judgements import Judgements
 from neuralrouting.storage.recorder import Recorder
+from neuralrouting.storage.shadow_audits import ShadowAudits
 from neuralrouting.storage.writer import Writer
 
 
@@ -44,9 +51,7 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         writer = Writer(database)
         writer.start()
         stack.push_async_callback(writer.close)
-        ring = KeyRing(KeyRows(database))
-        await ring.start()
-        stack.push_async_callback(ring.close)
+        ring = await parts.open_keys(stack, database)
         directory, bank, shields, rates = await parts.open_accounts(stack, config, database, worker_id)
         http = HttpClient(
             connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
@@ -57,6 +62,7 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         catalog = parts.catalog_of(config, environ, providers.keys(), local)
         engine = parts.engine_of(config)
         stock, shared = await parts.open_stored_answers(stack, engine, database, config)
+        learning = await parts.open_learning(stack, config, database, catalog)
         recorder = Recorder(writer)
         dispatcher = Dispatcher(providers, Speeds(), config.upstream, config.routing.max_attempts)
         baseline = catalog.baseline.price
@@ -67,7 +73,13 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         cache = AnswerCache(engine, config.cache, recorder.entry, decider, stock.covers)
         stack.push_async_callback(cache.close)
         caching = Caching(engine, cache, SecondLook(engine, shared, decider))
-        pipeline = Pipeline(config, catalog, dispatcher, accounts, caching, recorder)
+        orders = await parts.open_orders(stack, database)
+        choosing = Choosing(config.routing, catalog, dispatcher.speeds, orders, learning.confidence)
+        records = Records(ShadowAudits(database), Judgements(database), stock.apply_now)
+        auditor = Auditor(config, providers, records, engine, cache, learning.confidence)
+        shadowing = parts.start_shadowing(stack, Draws(config.shadow, learning.confidence, orders), auditor, catalog)
+        routing = Routing(catalog, choosing, dispatcher)
+        pipeline = Pipeline(config, routing, accounts, caching, recorder, shadowing)
         door = Door(ring, directory, config.server)
         idempotency = Idempotency(IdempotencyRows(database), worker_id, config.server.idempotency_hours)
         idempotency.start()
@@ -82,10 +94,11 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
             )
         }
 
-        def shield() -> JsonObject:
-            return {"mode": config.shield.mode, "pack": shields.hash}
-
-        health = Health(catalog, (writer, bank), lambda: database.fetch("SELECT 1"), shield)
-        accounts = account_routes(door, database, stock.apply_now, catalog, config.billing.default_plan)
-        rest = AsgiBridge(rest_of(door, Models(catalog), health, accounts), door)
+        shield = parts.shield_told(config, shields)
+        health = Health(catalog, (writer, bank), lambda: database.fetch("SELECT 1"), shield, learning.confidence.told)
+        proofs = MatrixProofs(learning.confidence)
+        routes = account_routes(door, database, stock.apply_now, catalog, config.billing.default_plan, proofs)
+        shadow = Shadow(records.audits, AccountRows(database), config.shadow, shadowing.counts)
+        routes += [*learning_routes(door, database, learning, shadow), explain_route(door, pipeline.explaining)]
+        rest = AsgiBridge(rest_of(door, Models(catalog), health, routes), door)
         yield Edge(hot, rest, door, (recorder, bank), config.server.max_in_flight)

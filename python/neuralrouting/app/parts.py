@@ -2,7 +2,7 @@
 
 import logging
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,20 @@ import orjson
 from neuralrouting.accounts.bank import Bank
 from neuralrouting.accounts.directory import Directory
 from neuralrouting.accounts.housekeeping import Forget, Housekeeping
+from neuralrouting.accounts.keys import KeyRing
+from neuralrouting.accounts.orders import Orders
 from neuralrouting.accounts.rates import Rates
 from neuralrouting.accounts.sharing import Sharing
 from neuralrouting.accounts.shields import Shields
 from neuralrouting.catalog import Catalog, build_catalog
 from neuralrouting.config import Config, resolved_providers
 from neuralrouting.engine import Engine, Limits
+from neuralrouting.exchange import JsonObject
 from neuralrouting.layers.cache import remember
+from neuralrouting.layers.confidence import Confidence, matrix_settings
+from neuralrouting.pipeline.auditing import Auditor
+from neuralrouting.pipeline.learning import Learning
+from neuralrouting.pipeline.shadowing import Draws, Shadowing
 from neuralrouting.pipeline.stock import CacheStock
 from neuralrouting.providers.anthropic import AnthropicProvider
 from neuralrouting.providers.base import Provider
@@ -33,8 +40,10 @@ from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.idempotency import IdempotencyRows
 from neuralrouting.storage.journal import Journal
+from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.plans import PlanRows
 from neuralrouting.storage.rates import RateRows
+from neuralrouting.storage.routing_settings import RoutingSettingsRows
 from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.shared_tier import NOMINATED, Reach, SharedTier
 
@@ -45,6 +54,14 @@ CATALOG_VARIABLE = "NEURALROUTING_CATALOG"
 """Set by `serve` for its workers: the file that holds the catalog of today."""
 JOURNALS, LIMITS = "journals", "limits"
 """Folders of the data directory that the workers of this machine share."""
+
+
+async def open_keys(stack: AsyncExitStack, database: Database) -> KeyRing:
+    """Open what knows every API key."""
+    ring = KeyRing(KeyRows(database))
+    await ring.start()
+    stack.push_async_callback(ring.close)
+    return ring
 
 
 async def open_accounts(
@@ -72,6 +89,15 @@ async def open_accounts(
     await shields.start()
     stack.push_async_callback(shields.close)
     return directory, bank, shields, Rates(limits, sharing)
+
+
+async def open_learning(stack: AsyncExitStack, config: Config, database: Database, catalog: Catalog) -> Learning:
+    """Open what knows how good models are at tasks, and what has that built and follows it."""
+    confidence = Confidence(catalog, matrix_settings(config))
+    learning = Learning(database, confidence, period_s=60 * config.confidence.rebuild_minutes)
+    await learning.start()
+    stack.push_async_callback(learning.close)
+    return learning
 
 
 def engine_of(config: Config) -> Engine:
@@ -140,6 +166,27 @@ def providers_of(
             latency_ms=simulated.latency_ms, token_ms=simulated.token_ms, fail=simulated.fail
         )
     return made
+
+
+def shield_told(config: Config, shields: Shields) -> Callable[[], JsonObject]:
+    """Say which rules judge just now."""
+    return lambda: {"mode": config.shield.mode, "pack": shields.hash}
+
+
+async def open_orders(stack: AsyncExitStack, database: Database) -> Orders:
+    """Open what knows the rules and settings of every account."""
+    orders = Orders(RoutingSettingsRows(database))
+    await orders.start()
+    stack.push_async_callback(orders.close)
+    return orders
+
+
+def start_shadowing(stack: AsyncExitStack, draws: Draws, auditor: Auditor, catalog: Catalog) -> Shadowing:
+    """Start the queue of shadow audits."""
+    shadowing = Shadowing(draws, auditor, catalog.reference, catalog.servable)
+    shadowing.start()
+    stack.push_async_callback(shadowing.close)
+    return shadowing
 
 
 async def open_stored_answers(

@@ -5,13 +5,13 @@ under way -> task -> route and hold -> dispatch -> bill -> settle -> store. What
 every hold ends once (see `ending`).
 """
 
-import hashlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import msgspec
+import orjson
 
 from neuralrouting.accounts.admission import Admission, Admitted
 from neuralrouting.accounts.bank import Bank
@@ -24,12 +24,8 @@ from neuralrouting.engine import (
     CachedReply,
     Engine,
     Inspection,
-    RejectedBody,
-    Shield,
     Verdict,
-    estimate_tokens,
     panicked,
-    rejection,
 )
 from neuralrouting.exchange import (
     Answer,
@@ -38,29 +34,33 @@ from neuralrouting.exchange import (
     Attempt,
     CacheEntry,
     Chunk,
+    Facts,
     JsonObject,
     Mode,
     Route,
-    Task,
-    Usage,
 )
 from neuralrouting.layers.cache import AnswerCache
 from neuralrouting.layers.classification import task_of
-from neuralrouting.layers.routing import Ask, Router
 from neuralrouting.layers.shield import FLAG_RISK, Guard, refusal
+from neuralrouting.pipeline.cascading import Cascading, used_by
+from neuralrouting.pipeline.choosing import MODES, Choosing
 from neuralrouting.pipeline.chunklog import Follower
+from neuralrouting.pipeline.deciding import Deciding
 from neuralrouting.pipeline.ending import Ending, code_of
+from neuralrouting.pipeline.explaining import Explaining
+from neuralrouting.pipeline.inspecting import Inspecting
 from neuralrouting.pipeline.joining import Joining
+from neuralrouting.pipeline.replay import chunks_of
 from neuralrouting.pipeline.second_look import SecondLook
+from neuralrouting.pipeline.shadowing import Shadowing
+from neuralrouting.pipeline.signals import Signals
 from neuralrouting.pipeline.turn import Turn
-from neuralrouting.providers.base import billed_usage, said_in
-from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream
+from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream, Served
 from neuralrouting.providers.tally import Tally
 from neuralrouting.providers.watch import Watch
 from neuralrouting.storage.recorder import Recorder
 
 log = logging.getLogger("neuralrouting.pipeline")
-_MODES: dict[str, Mode] = {"auto": "auto", "cost": "cost", "quality": "quality", "speed": "speed"}
 
 
 class Accounts(msgspec.Struct, frozen=True):
@@ -80,68 +80,58 @@ class Caching(msgspec.Struct, frozen=True):
     second_look: SecondLook
 
 
+class Routing(msgspec.Struct, frozen=True):
+    """Which models there are, who chooses among them, who calls them."""
+
+    catalog: Catalog
+    choosing: Choosing
+    dispatcher: Dispatcher
+
+
 class Pipeline:
     """The layers of one worker, wired."""
 
     def __init__(
         self,
         config: Config,
-        catalog: Catalog,
-        dispatcher: Dispatcher,
+        models: Routing,
         accounts: Accounts,
         caching: Caching,
         recorder: Recorder,
+        shadowing: Shadowing | None = None,
     ) -> None:
-        self._engine = caching.engine
-        # A stored answer is found again only while the same models can be reached: a simulated one never outlives
-        # the moment in which a real provider takes over.
-        reachable = "\n".join(sorted(d.id for d in catalog.servable))
-        self._policy = hashlib.sha256(reachable.encode()).hexdigest()[:16]
-        self._default_mode: Mode = config.routing.default_mode
         self._keep_bodies = config.store_bodies
         self._cache = caching.answers
         self._second_look = caching.second_look
-        self._semantic = config.semantic_cache.enabled and config.cache.enabled
-        self._router = Router(catalog, VIRTUAL_MODELS)
-        self._dispatcher = dispatcher
-        self._speeds = dispatcher.speeds
+        self._choosing = models.choosing
+        self._inspecting = Inspecting(config, models.catalog, caching.engine, models.choosing)
+        self._dispatcher = models.dispatcher
+        self._speeds = models.dispatcher.speeds
         self._guard = Guard(config.shield, accounts.shields)
         self._directory = accounts.directory
         self._admission = accounts.admission
-        self._ending = Ending(catalog, accounts.bank, keep_bodies=config.store_bodies)
+        deciding = Deciding(models.catalog)
+        self.explaining = Explaining(self._inspecting, self._guard, models.choosing, deciding, accounts.directory)
+        signals = Signals(recorder.sign)
+        self._ending = Ending(models.catalog, accounts.bank, deciding, signals, keep_bodies=config.store_bodies)
+        self._cascading = Cascading(models.dispatcher, self._ending)
         self._recorder = recorder
         self._joining = Joining(self._cache, self._ending, config.upstream.total_timeout_s)
+        self._shadowing = shadowing
 
     def inspect(self, body: bytes, arrival: Arrival) -> Inspection:
         """Parse, scan and look up in one native call; raises RequestError for a body that cannot be served."""
         shield = self._guard.shield_for(arrival.caller)
         try:
-            return self._inspect(body, arrival, shield)
+            return self._inspecting.inspect(body, arrival, shield)
         except BaseException as error:
             if shield is None or not (self._guard.lets_pass_unscanned and panicked(error)):
                 raise
             return self._pass_unscanned(body, arrival)
 
-    def _inspect(self, body: bytes, arrival: Arrival, shield: Shield | None) -> Inspection:
-        caller, hints = arrival.caller, arrival.hints
-        try:
-            return self._engine.inspect(
-                body,
-                f"{caller.account_id}/{'live' if caller.live else 'test'}/{self._policy}",
-                model=hints.model,
-                routing_mode=hints.routing_mode,
-                read_cache=hints.read_cache and self._cache.enabled,
-                shield=shield,
-                semantic=self._semantic,
-                threshold=hints.similarity,
-                user=hints.end_user,
-            )
-        except RejectedBody as error:
-            raise rejection(error) from error
-
     def _pass_unscanned(self, body: bytes, arrival: Arrival) -> Inspection:
         """Go on without the shield, which panicked; panics again when it was not the shield's fault."""
-        inspection = self._inspect(body, arrival, None)
+        inspection = self._inspecting.inspect(body, arrival, None)
         log.error("request %s passed unscanned: the shield panicked (SHIELD_ON_ERROR=open)", arrival.request_id)
         self._audit(Turn(arrival, inspection, stream=False))
         return inspection
@@ -153,15 +143,19 @@ class Pipeline:
             self._begin(turn)
 
     def _begin(self, turn: Turn) -> None:
-        """Let shield and plan take effect, before anything answers. Raises ShieldBlocked or PlanRequired."""
+        """Let shield, plan and rules take effect, before anything answers.
+
+        Raises ShieldBlocked, PlanRequired or PermissionDenied.
+        """
         verdict = turn.inspection.verdict
         if verdict is not None and verdict.risk >= FLAG_RISK:
             self._enforce(turn, verdict)
         arrival, mode = turn.arrival, turn.inspection.routing_mode
         if mode is not None:
-            allow_mode(arrival.plan, _MODES[mode], self._directory.plans)
+            allow_mode(arrival.plan, MODES[mode], self._directory.plans)
         if arrival.hints.model is not None and arrival.hints.model not in VIRTUAL_MODELS:
             allow_force(arrival.plan, self._directory.plans)
+        self._choosing.obey(turn)
 
     def _enforce(self, turn: Turn, verdict: Verdict) -> None:
         turn.finding = self._guard.judge(verdict, turn.arrival.caller)
@@ -195,18 +189,12 @@ class Pipeline:
                 facts = self._ending.hit_facts(turn, hit)
                 body = self._cache.replay_body(hit, arrival)
                 self._ending.end(turn, facts, response_body=body)
+                self._offer(turn, facts, lambda: orjson.loads(hit.body))
                 return Answer(body, facts, turn.finding)
             admitted = turn.admitted = await self._admit(turn)
-            served = await self._dispatcher.complete(admitted.route, inspection, turn.attempts, admitted.output_limit)
-            completion, deployment = served.completion, served.deployment
-            usage = billed_usage(completion.data, lambda: _counted(completion.data, inspection.prompt_tokens))
-            facts = self._ending.facts(turn, deployment, usage, turn.since_us() - turn.upstream_us)
-            self._ending.end(turn, facts, response_body=completion.body)
-            self._speeds.learn(deployment.id, None, usage.completion_tokens, turn.attempts[-1].latency_us)
-            kept = self._cache.store(arrival, inspection, deployment, usage, completion.data)
-            if turn.seat is not None:
-                turn.seat.land(kept)
-            return Answer(completion.body, facts, turn.finding, turn.task, admitted.notes)
+            served = await self._cascading.complete(turn, admitted)
+            facts = self._deliver(turn, served)
+            return Answer(served.completion.body, facts, turn.finding, turn.task, admitted.notes)
 
     async def open(self, arrival: Arrival, inspection: Inspection) -> AnswerStream:
         """Begin a streamed answer; the first token is there when this returns. Raises as `complete` does.
@@ -222,11 +210,13 @@ class Pipeline:
             if hit is not None:
                 return self._open_from_cache(turn, hit)
             admitted = turn.admitted = await self._admit(turn)
-            opened = await self._dispatcher.open(admitted.route, inspection, turn.attempts, admitted.output_limit)
+            opened = await self._cascading.open(turn, admitted)
+            if isinstance(opened, Served):
+                return self._open_whole(turn, opened, admitted)
             tally = Tally(inspection.prompt_tokens, admitted.most_output(opened.deployment))
             overhead_us = turn.since_us() - turn.upstream_us - opened.ttft_us
             stream = AnswerStream(opened.deployment, turn.missed, overhead_us, turn.finding, turn.task)
-            stream.budgets = admitted.notes
+            stream.budgets, stream.cascade = admitted.notes, turn.cascade
             watch = Watch(opened, tally, lambda failure: self._settle(turn, opened, stream, tally, failure))
             stream.batches = watch if turn.seat is None else turn.seat.logged(watch, opened.deployment, tally)
             return stream
@@ -241,9 +231,36 @@ class Pipeline:
             return None
         return await self._second_look.hit(turn.arrival, turn.inspection)
 
+    def _deliver(self, turn: Turn, served: Served) -> Facts:
+        """End a request with a whole answer, and keep that: but not one that is sent although it is doubtful."""
+        completion, deployment, first = served.completion, served.deployment, turn.cascade
+        usage = used_by(completion.data, turn.inspection)
+        facts = self._ending.facts(turn, deployment, usage, turn.since_us() - turn.upstream_us)
+        self._ending.end(turn, facts, response_body=completion.body)
+        if first is None or first.outcome == "escalated":  # what came first has been learnt from
+            self._speeds.learn(deployment.id, None, usage.completion_tokens, turn.attempts[-1].latency_us)
+        self._choosing.learn(turn, facts)
+        kept = None
+        if first is None or first.outcome != "fell_back":
+            kept = self._cache.store(turn.arrival, turn.inspection, deployment, usage, completion.data)
+        if turn.seat is not None:
+            turn.seat.land(kept)
+        self._offer(turn, facts, lambda: completion.data)
+        return facts
+
+    def _open_whole(self, turn: Turn, served: Served, admitted: Admitted) -> AnswerStream:
+        """Stream an answer that came whole. It is paid for by now, read or not."""
+        facts = self._deliver(turn, served)
+        stream = AnswerStream(served.deployment, turn.missed, facts.overhead_us, turn.finding, turn.task)
+        arrival = turn.arrival
+        stream.batches = _once(chunks_of(served.completion.data, arrival.request_id, arrival.created_ms // 1000))
+        stream.budgets, stream.cascade, stream.facts = admitted.notes, turn.cascade, facts
+        return stream
+
     def _open_from_cache(self, turn: Turn, hit: CachedReply | CacheEntry) -> AnswerStream:
         facts = self._ending.hit_facts(turn, hit)
         self._ending.end(turn, facts, response_body=hit.body)
+        self._offer(turn, facts, lambda: orjson.loads(hit.body))
         stream = AnswerStream(facts.deployment, facts.cache, facts.overhead_us, turn.finding, turn.task)
         stream.batches = _once(self._cache.replay_chunks(hit, turn.arrival))
         stream.facts = facts
@@ -268,11 +285,18 @@ class Pipeline:
                 turn.seat.bill(stream.facts.usage)
             generation_us = latency_us - opened.ttft_us
             self._speeds.learn(served.id, opened.ttft_us, usage.completion_tokens, generation_us)
+            self._choosing.learn(turn, stream.facts)
             kept = None
             if tally.plain:
                 kept = self._cache.store(turn.arrival, turn.inspection, served, usage, tally.completion())
             if turn.seat is not None:
                 turn.seat.land(kept)
+            if tally.plain:
+                self._offer(turn, stream.facts, tally.completion)
+
+    def _offer(self, turn: Turn, facts: Facts, data: Callable[[], JsonObject]) -> None:
+        if self._shadowing is not None:
+            self._shadowing.offer(turn, facts, data)
 
     async def _admit(self, turn: Turn) -> Admitted:
         """See what is asked for, choose who is asked, and set aside what it may cost. Raises NeuralRoutingError."""
@@ -281,36 +305,9 @@ class Pipeline:
         task = turn.task = task_of(found)
 
         def choose(mode: Mode | None) -> Route:
-            return self._route(turn.arrival, turn.inspection, task, mode)
+            return self._choosing.route(turn, task, mode)
 
         return await self._admission.admit(turn.arrival, turn.spender, turn.size, choose, stream=turn.stream)
-
-    def _route(self, arrival: Arrival, inspection: Inspection, task: Task, mode: Mode | None) -> Route:
-        told = inspection.routing_mode
-        if mode is None and told is not None:
-            mode = _MODES[told]
-        ask = Ask(
-            inspection.model,
-            mode or (self._default_mode if self._default_mode in arrival.plan.modes else "auto"),
-            inspection.prompt_tokens,
-            inspection.max_output_tokens,
-            inspection.message_count,
-            inspection.has_tools,
-            inspection.has_images,
-            inspection.has_audio,
-            inspection.json_mode,
-            inspection.logprobs,
-            arrival.caller.live,
-            task.complexity,
-            task.risk_domain,
-        )
-        return self._router.choose(ask, self._speeds, time.monotonic())
-
-
-def _counted(data: JsonObject, prompt_tokens: int) -> Usage:
-    """Count the answer ourselves."""
-    text = "".join(part for choice in data["choices"] for part in said_in(choice.get("message") or {}))
-    return Usage(prompt_tokens, estimate_tokens(text), source="estimated")
 
 
 async def _once(chunks: Sequence[Chunk]) -> AsyncGenerator[Sequence[Chunk], None]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
+from neuralrouting.background import Background, Complaints
 from neuralrouting.engine import panicked
 from neuralrouting.errors import Unavailable
 from neuralrouting.exchange import CacheEntry
@@ -75,24 +76,16 @@ class CacheStock:
         self._purge_seq = self._retirement_seq = 0
         self._following = asyncio.Lock()
         self._expire_s = 0.0
-        self._complaints: dict[str, str] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._complaints = Complaints(_log)
+        self._background = Background()
 
     def start(self) -> None:
         """Begin to fill the memory and to follow what changes; needs a running event loop."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._again("follow", self.follow), name="cache-stock"),
-            loop.create_task(self._again("tidy", self._tidy), name="cache-tidy"),
-        ]
+        self._background.start(follow=self._again("follow", self.follow), tidy=self._again("tidy", self._tidy))
 
     async def close(self) -> None:
         """Stop."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks = []
+        await self._background.close()
 
     def covers(self, entry: CacheEntry) -> bool:
         """Whether a purge that this worker knows of covers an entry, which must then neither be stored nor served.
@@ -128,14 +121,14 @@ class CacheStock:
             try:
                 wait_s = await step()
             except Unavailable as error:
-                self._complain(what, f"stored answers cannot be followed: {error.message}")
+                self._complaints.say(what, f"stored answers cannot be followed: {error.message}")
             except BaseException as error:
                 # To follow no more would keep answers alive that were purged.
                 if not isinstance(error, Exception) and not panicked(error):
                     raise
                 _log.exception("stored answers could not be followed; trying again")
             else:
-                self._complaints.pop(what, None)
+                self._complaints.settle(what)
             await asyncio.sleep(wait_s)
 
     async def _take_page(self, page: list[tuple[int, CacheEntry]]) -> None:
@@ -187,9 +180,3 @@ class CacheStock:
             self._expire_s = time.monotonic() + EXPIRE_S
         await self._purges.sweep(now_ms)
         return TIDY_S
-
-    def _complain(self, about: str, what: str) -> None:
-        """Say what is wrong once, not every second, and again when it was well in between."""
-        if self._complaints.get(about) != what:
-            self._complaints[about] = what
-            _log.warning("%s", what)

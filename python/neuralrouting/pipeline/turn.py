@@ -6,8 +6,9 @@ from neuralrouting.accounts.admission import Admitted
 from neuralrouting.accounts.bounds import Size
 from neuralrouting.accounts.budgets import Spender
 from neuralrouting.engine import Inspection
-from neuralrouting.exchange import Arrival, Attempt, Finding, Lookup, Task
+from neuralrouting.exchange import Arrival, Attempt, Cascade, Finding, Lookup, Task
 from neuralrouting.pipeline.flight import Seat
+from neuralrouting.rules import Rule
 
 NOTHING_NEAR = "none"
 """Reason of the core for a miss about which there is nothing to tell."""
@@ -17,7 +18,8 @@ class Turn:
     """What one request has come to so far; `ended` once its row is written and its hold resolved."""
 
     __slots__ = (
-        "admitted", "arrival", "attempts", "ended", "finding", "inspection", "seat", "stream", "task", "waited_us",
+        "admitted", "arrival", "attempts", "cascade", "ended", "finding", "inspection", "opening", "order", "seat",
+        "stream", "task", "waited_us",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, inspection: Inspection, *, stream: bool) -> None:
@@ -25,9 +27,12 @@ class Turn:
         self.inspection = inspection
         self.stream = stream  # as the endpoint decided, which may not be what the body says
         self.finding: Finding | None = None
+        self.order: Rule | None = None  # the account's rule that holds
         self.task: Task | None = None
+        self.opening: bytes | None = None  # of its conversation, once somebody asked
         self.admitted: Admitted | None = None
         self.attempts: list[Attempt] = []
+        self.cascade: Cascade | None = None  # once the first of two models has answered, which was the first attempt
         self.seat: Seat | None = None  # others may wait for its answer
         self.waited_us = 0  # for the answer of an equal request
         self.ended = False

@@ -110,27 +110,54 @@ class Dispatcher:
         self._max_attempts = max_attempts
 
     async def complete(
-        self, route: Route, inspection: Inspection, attempts: list[Attempt], output_limit: int | None = None
+        self,
+        route: Route,
+        inspection: Inspection,
+        attempts: list[Attempt],
+        output_limit: int | None = None,
+        began_s: float | None = None,
     ) -> Served:
-        """Return the first whole answer; appends every attempt to `attempts`; raises the last UpstreamError."""
-        deadline_s = time.monotonic() + self._upstream.total_timeout_s
+        """Return the first whole answer; appends every attempt to `attempts`; raises the last UpstreamError.
+
+        `began_s`: when the time for this request began to run, where that was before this call.
+        """
+        deadline_s = (began_s or time.monotonic()) + self._upstream.total_timeout_s
 
         async def ask(deployment: Deployment, started_s: float, *, last: bool) -> Served:
             # Half of what is left, so that there is time for who comes next.
             until_s = deadline_s if last else (started_s + deadline_s) / 2
-            async with asyncio.timeout_at(until_s):
-                call = Call(deployment, inspection, until_s, output_limit)
-                completion = await self._providers[deployment.provider].complete(call)
-            attempts.append(_attempt(deployment, "ok", started_s, 200))
-            return Served(deployment, completion)
+            return await self._whole(Call(deployment, inspection, until_s, output_limit), attempts, started_s)
 
         return await self._first(route, deadline_s, attempts, ask)
 
+    async def once(
+        self, deployment: Deployment, inspection: Inspection, attempts: list[Attempt], output_limit: int | None = None
+    ) -> Served:
+        """Return the whole answer of one candidate, asked once, with half the time: others may be asked after it.
+
+        Appends the attempt to `attempts`; raises UpstreamError.
+        """
+        started_s = time.monotonic()
+        until_s = started_s + min(self._upstream.total_timeout_s, self._upstream.stream_timeout_s) / 2
+        call = Call(deployment, inspection, until_s, output_limit)
+        found = await self._tried(self._whole(call, attempts, started_s), deployment, attempts, started_s)
+        if isinstance(found, UpstreamError):
+            raise found
+        return found
+
     async def open(
-        self, route: Route, inspection: Inspection, attempts: list[Attempt], output_limit: int | None = None
+        self,
+        route: Route,
+        inspection: Inspection,
+        attempts: list[Attempt],
+        output_limit: int | None = None,
+        began_s: float | None = None,
     ) -> OpenedStream:
-        """Return a stream whose first token is there; appends failed attempts; raises the last UpstreamError."""
-        deadline_s = time.monotonic() + self._upstream.stream_timeout_s
+        """Return a stream whose first token is there; appends failed attempts; raises the last UpstreamError.
+
+        `began_s` as for `complete`.
+        """
+        deadline_s = (began_s or time.monotonic()) + self._upstream.stream_timeout_s
 
         async def ask(deployment: Deployment, started_s: float, *, last: bool) -> OpenedStream:
             until_s = deadline_s if last else min(deadline_s, started_s + self._upstream.first_token_timeout_s)
@@ -153,27 +180,43 @@ class Dispatcher:
         self, route: Route, deadline_s: float, attempts: list[Attempt], ask: "Callable[..., Awaitable[_T]]"
     ) -> _T:
         """Ask one candidate after the other until one answers. `last` tells `ask` that no other one follows."""
-        targets = self._targets(route)
+        targets = self._targets(route, self._max_attempts - len(attempts))
         retry_after_s: float | None = None
         for position, deployment in enumerate(targets):
             started_s = time.monotonic()
-            try:
-                return await ask(deployment, started_s, last=deployment.id == targets[-1].id)
-            except asyncio.CancelledError:
-                attempts.append(_attempt(deployment, CLIENT_CLOSED, started_s, None))
-                raise
-            except (UpstreamError, TimeoutError) as error:
-                fault = _fault(error, deployment, started_s)
-            attempts.append(_attempt(deployment, fault.code or fault.type, started_s, fault.provider_status))
-            self._cool(deployment, fault)
-            if isinstance(fault, UpstreamRateLimited):  # the client may come back as soon as the first of them allows
-                retry_after_s = fault.retry_after_s = _sooner(retry_after_s, fault.retry_after_s)
-            await _pause_or_raise(fault, targets[position:], deadline_s)
+            asking = ask(deployment, started_s, last=deployment.id == targets[-1].id)
+            found = await self._tried(asking, deployment, attempts, started_s)
+            if not isinstance(found, UpstreamError):
+                return found
+            if isinstance(found, UpstreamRateLimited):  # the client may come back as soon as the first of them allows
+                retry_after_s = found.retry_after_s = _sooner(retry_after_s, found.retry_after_s)
+            await _pause_or_raise(found, targets[position:], deadline_s)
         raise NoCapableModel("no model can serve this request")
 
-    def _targets(self, route: Route) -> tuple[Deployment, ...]:
-        targets = route.candidates[: self._max_attempts]
-        return targets * 2 if len(targets) == 1 < self._max_attempts else targets
+    async def _tried(
+        self, asking: "Awaitable[_T]", deployment: Deployment, attempts: list[Attempt], started_s: float
+    ) -> "_T | UpstreamError":
+        """Return an answer, or why there is none; a candidate that failed is noted and rests."""
+        try:
+            return await asking
+        except asyncio.CancelledError:
+            attempts.append(_attempt(deployment, CLIENT_CLOSED, started_s, None))
+            raise
+        except (UpstreamError, TimeoutError) as error:
+            fault = _fault(error, deployment, started_s)
+        attempts.append(_attempt(deployment, fault.code or fault.type, started_s, fault.provider_status))
+        self._cool(deployment, fault)
+        return fault
+
+    async def _whole(self, call: Call, attempts: list[Attempt], started_s: float) -> Served:
+        async with asyncio.timeout_at(call.deadline_s):
+            completion = await self._providers[call.deployment.provider].complete(call)
+        attempts.append(_attempt(call.deployment, "ok", started_s, 200))
+        return Served(call.deployment, completion)
+
+    def _targets(self, route: Route, most: int) -> tuple[Deployment, ...]:
+        targets = route.candidates[: max(1, most)]
+        return targets * 2 if len(targets) == 1 < most else targets
 
     def _cool(self, deployment: Deployment, fault: UpstreamError) -> None:
         if not fault.cooldown_s:
