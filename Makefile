@@ -57,12 +57,16 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 	$(BIN)/ruff format $(PYTHON_FILES)
 	cargo fmt
 
-bench: .venv/.built ## Measure the native core, admission, the ledger, cache hits, then a gateway under load (six minutes)
+bench: .venv/.built ## Measure the native core, admission, the ledger, cache hits, learning, then a gateway under load (six minutes)
 	cargo bench --locked
 	$(BIN)/python -m benches.hostile
 	$(BIN)/python -m benches.admission
 	$(BIN)/python -m benches.ledger
+	$(BIN)/python -m benches.routing
+	$(BIN)/python -m benches.rules
+	$(BIN)/python -m benches.matrix
 	$(BIN)/python -m benches.cache
+	$(BIN)/python -m benches.learning
 	$(BIN)/python -m benches.gateway
 
 quality: .venv/.built ## Measure shield, classifier and cache on labelled rows and write docs/quality.md (DATA=DIR, EMBEDDER=DIR)

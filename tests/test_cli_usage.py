@@ -17,6 +17,7 @@ from neuralrouting.storage.turns import Settlement
 from settling import NOON_MS, new_account, new_worker, request_row
 
 Run = Callable[..., Result]
+DECISION = {"route": {"candidates": [{"model": "a/b"}, {"model": "c/d", "lost": "dearer"}]}}
 DAY = ("--from", "2026-11-28", "--to", "2026-11-29")
 
 
@@ -31,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             request_row("r2", end_user="bert\x1b[2J", cost_nanousd=None, created_ms=NOON_MS + 1),
             request_row("r3", cost_nanousd=5_000, created_ms=NOON_MS + 2, status=502, error_code="upstream_error"),
             request_row("r4", simulated=True, deployment="simulated/gpt-4o", cost_nanousd=7, session_id="talk"),
-            request_row("r5", created_ms=NOON_MS - 24 * 3_600_000),
+            request_row("r5", created_ms=NOON_MS - 24 * 3_600_000, decision=json.dumps(DECISION)),
         )
     )
 
@@ -143,6 +144,14 @@ def test_one_request_is_shown_with_its_ledger_rows(run: Run):
     shown = printed(run("audit", "r1", "--account", "acme"))
     assert "kind=usage" in shown
     assert "0.000000100" in shown
+
+
+def test_one_request_is_shown_with_what_each_model_lost_by(run: Run):
+    told = json.loads(printed(run("audit", "r5", "--account", "acme", "--json")))
+    assert told["decision"] == DECISION
+    assert "a/b: asked first" in printed(run("audit", "r5", "--account", "acme"))
+    assert "c/d: dearer" in printed(run("audit", "r5", "--account", "acme"))
+    assert json.loads(printed(run("audit", "r1", "--account", "acme", "--json")))["decision"] is None
 
 
 @pytest.mark.parametrize("words", [("usage",), ("audit",)])

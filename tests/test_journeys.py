@@ -45,7 +45,7 @@ async def revoke(gateway: LiveGateway, key: str) -> None:
 
 def test_a_hundred_clients_are_all_served_each_leaves_a_row_and_no_memory_is_kept(tmp_path: Path):
     with running_gateway(tmp_path, config=SIMULATED) as gateway:
-        for warm_up in ("warm up", "warm up again"):
+        for warm_up in ("warm up", "warm up again", "warm up for good"):
             asyncio.run(ask_all(gateway, CLIENTS, EACH, warm_up))
         before_mib = resident_mib(gateway.pid)
         for label in ("first", "second"):

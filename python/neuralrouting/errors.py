@@ -16,7 +16,7 @@ NeuralRoutingError
 │   ├── NotFound               404
 │   └── MethodNotAllowed       405
 ├── AuthenticationError        401   invalid_api_key
-├── PermissionDenied           403   permission_denied: the key's role does not allow it
+├── PermissionDenied           403   permission_denied: the key's role does not allow it; rule_blocked: a rule does
 │   └── PlanRequired           403   plan_required: the account's plan does not allow it
 ├── PaymentRequired            402
 │   ├── InsufficientCredits    402   insufficient_credits

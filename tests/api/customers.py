@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -138,10 +139,12 @@ def new_customer(stage: Stage, credits_mc: int = PLENTY_MC, plan: Plan = METERED
     return Customer(stage, account_id, *asyncio.run(make()))
 
 
-def opened_stage(folder: Path, **environment: str) -> Iterator[Stage]:
+def opened_stage(
+    folder: Path, config: str = CONFIG, keys: Mapping[str, str] = MappingProxyType(KEYS), **environment: str
+) -> Iterator[Stage]:
     with FakeUpstream(script=()) as upstream:
-        config = CONFIG.format(url=upstream.url, prices=PRICES)
-        with running_gateway(folder, config=config, **KEYS, **environment) as gateway:
+        told = config.format(url=upstream.url, prices=PRICES)
+        with running_gateway(folder, config=told, **keys, **environment) as gateway:
             stage = Stage(gateway, upstream)
             upstream.script = stage.reply
             yield stage

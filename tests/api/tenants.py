@@ -19,8 +19,10 @@ from neuralrouting.storage.database import Database, Row
 from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.shadow_audits import ShadowAudit, ShadowAudits
 from neuralrouting.storage.turns import Settlement, Want, credits_purse
 from settling import new_worker
+from shadow_rows import audit_row
 
 _numbers = count(1)
 
@@ -55,6 +57,16 @@ class Tenant:
         entry = stored(key, self.account, body=body, scope=bytes(32), stored_ms=now_ms, expires_ms=now_ms + 3_600_000)
         asyncio.run(self._write(entry_values(entry)))
         return key
+
+    def audited(self, **changes: object) -> str:
+        """Have a shadow audit of this account written down, as a worker would; return its id."""
+        audit = audit_row(account_id=self.account, **changes)
+        asyncio.run(self._note(audit))
+        return audit.id
+
+    async def _note(self, audit: ShadowAudit) -> None:
+        async with self.gateway.opened() as database:
+            await ShadowAudits(database).write(audit, None)
 
     async def _write(self, values: Row) -> None:
         async with self.gateway.opened() as database:

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 _numbers = count(1)
 BUDGET = {"name": "all", "scope": "account", "period": "month", "limit_usd": "12.5", "action": "block"}
 PLAN = {"name": "Tried", "price_cents": 100, "monthly_credits": "5", "modes": ["auto"], "force_model": False}
+RULES = "- name: cheap\n  when: {task: chat}\n  then: {mode: cost}\n"
 ROLES = ("member", "owner", "operator")
 
 
@@ -90,12 +91,21 @@ def _top_up(_scene: Scene) -> Json:
     return {"kind": "topup", "credits": "1", "ref": f"ref-{next(_numbers)}", "reason": "tried"}
 
 
+def _audited(scene: Scene) -> str:
+    return f"/v1/shadow/audits/{scene.ours.audited()}"
+
+
 def _judgement(scene: Scene) -> Json:
     return {"entry": scene.ours.stored().hex(), "agreed": True}
 
 
+def _feedback(scene: Scene) -> Json:
+    return {"request_id": f"req_{scene.ours.account}", "thumbs": "up"}
+
+
 CALLS: Mapping[tuple[str, str], Call] = {
     **{("POST", path): Call(lambda _, path=path: path, lambda _: ask(new_prompt())) for path in HOT},
+    ("POST", "/v1/route/explain"): Call(lambda _: "/v1/route/explain", lambda _: ask(new_prompt())),
     ("GET", "/v1/models"): _at("/v1/models"),
     ("GET", "/v1/models/{name:path}"): _at("/v1/models/auto"),
     ("GET", "/healthz"): _at("/healthz"),
@@ -114,7 +124,21 @@ CALLS: Mapping[tuple[str, str], Call] = {
     ("GET", "/v1/audit/{request_id}"): Call(lambda scene: f"/v1/audit/req_{scene.ours.account}"),
     ("GET", "/v1/cache"): _at("/v1/cache"),
     ("DELETE", "/v1/cache"): Call(lambda _: "/v1/cache", query={"all": "true"}),
+    ("POST", "/v1/feedback"): Call(lambda _: "/v1/feedback", _feedback, 201),
+    ("GET", "/v1/routing/matrix"): _at("/v1/routing/matrix"),
+    ("POST", "/v1/routing/matrix/rebuild"): Call(lambda _: "/v1/routing/matrix/rebuild"),
     ("POST", "/v1/cache/judgements"): Call(lambda _: "/v1/cache/judgements", _judgement, 201),
+    ("GET", "/v1/routing/rules"): _at("/v1/routing/rules"),
+    ("PUT", "/v1/routing/rules"): _at("/v1/routing/rules", {"rules": RULES}),
+    ("POST", "/v1/routing/rules/dry-run"): _at("/v1/routing/rules/dry-run", {"rules": RULES}),
+    ("GET", "/v1/routing/settings"): _at("/v1/routing/settings"),
+    ("PUT", "/v1/routing/settings"): _at("/v1/routing/settings", {"mode": None, "cascade": None, "shadow": True}),
+    ("GET", "/v1/shadow"): _at("/v1/shadow"),
+    ("GET", "/v1/shadow/audits"): _at("/v1/shadow/audits"),
+    ("GET", "/v1/shadow/audits/{id}"): Call(_audited),
+    ("PUT", "/v1/shadow/audits/{id}/verdict"): Call(
+        lambda scene: f"{_audited(scene)}/verdict", lambda _: {"verdict": "tie"}
+    ),
     ("GET", "/v1/admin/accounts"): _at("/v1/admin/accounts"),
     ("POST", "/v1/admin/accounts"): Call(
         lambda _: "/v1/admin/accounts", lambda _: {"id": f"tried-{next(_numbers)}"}, 201
@@ -134,11 +158,23 @@ CALLS: Mapping[tuple[str, str], Call] = {
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs")
 EACH = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(place) for place in CALLS])
 KEYED = [place for place in CALLS if place[1] not in OPEN]
-_FIGURES = ("/v1/usage", "/v1/credits", "/v1/budgets", "/v1/audit", "/v1/cache")
+_FIGURES = (
+    "/v1/usage",
+    "/v1/credits",
+    "/v1/budgets",
+    "/v1/audit",
+    "/v1/cache",
+    "/v1/routing/rules",
+    "/v1/routing/settings",
+    "/v1/routing/matrix",
+    "/v1/shadow",
+)
 OF_AN_ACCOUNT = [place for place in KEYED if place[1].startswith(_FIGURES)]
 OBJECTS = {
     "/v1/budgets/{id}": lambda scene: scene.made("/v1/budgets", BUDGET, scene.theirs),
     "/v1/audit/{request_id}": lambda scene: f"req_{scene.theirs.account}",
+    "/v1/shadow/audits/{id}": lambda scene: scene.theirs.audited(),
+    "/v1/shadow/audits/{id}/verdict": lambda scene: scene.theirs.audited(),
 }
 """What belongs to one account and is asked for by its id: one of theirs, of each kind."""
 
@@ -232,7 +268,12 @@ def test_what_another_account_has_is_like_what_nobody_has(scene: Scene, method: 
     assert answers[0] == answers[1]
     assert answers[0][0] in (403, 404)
     with scene.theirs.client("owner") as client:
-        assert client.get(path.replace("{id}", theirs).replace("{request_id}", theirs)).status_code == 200
+        assert (
+            client.get(
+                path.removesuffix("/verdict").replace("{id}", theirs).replace("{request_id}", theirs)
+            ).status_code
+            == 200
+        )
 
 
 @pytest.mark.parametrize("path", [path for method, path in CALLS if method == "GET" and "/admin/" not in path])

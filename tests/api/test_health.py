@@ -25,6 +25,7 @@ def test_it_is_alive_and_ready_for_who_has_no_key(gateway: LiveGateway):
     checks = {"database": True, "writer": True, "models": True}
     told = ready.json()
     assert told.pop("shield").keys() == {"mode", "pack"}
+    assert told.pop("confidence").keys() == {"accounts", "built", "state"}
     assert (ready.status_code, told) == (200, {"status": "ready", "checks": checks})
     assert ready.headers["x-request-id"] != alive.headers["x-request-id"]
 
@@ -53,14 +54,19 @@ def a_shield() -> dict[str, str]:
     return {"mode": "block", "pack": "a hash"}
 
 
+def a_confidence() -> dict[str, object]:
+    return {"accounts": 2, "built": "2026-11-28T12:00:00Z", "state": "learned"}
+
+
 def health(writer: Writer, ping: Callable[[], Awaitable[object]]) -> Health:
-    return Health(a_catalog(), [writer], ping, a_shield)
+    return Health(a_catalog(), [writer], ping, a_shield, a_confidence)
 
 
 async def readiness(asked: Health) -> tuple[int, dict[str, bool]]:
     response = await asked.ready(REQUEST)
     body = orjson.loads(response.body)
     assert body["shield"] == a_shield()
+    assert body["confidence"] == a_confidence()
     assert body["status"] == ("ready" if response.status_code == 200 else "not ready")
     return response.status_code, body["checks"]
 
@@ -84,7 +90,7 @@ async def test_each_part_that_is_not_ready_is_named(database: Database):
 
 @pytest.mark.anyio
 async def test_without_a_model_it_is_alive_and_not_ready(database: Database):
-    bare = Health(without_models(), [Writer(database)], lambda: database.fetch("SELECT 1"), a_shield)
+    bare = Health(without_models(), [Writer(database)], lambda: database.fetch("SELECT 1"), a_shield, a_confidence)
     status, checks = await readiness(bare)
     assert (status, checks["models"]) == (503, False)
     assert (await bare.alive(REQUEST)).status_code == 200

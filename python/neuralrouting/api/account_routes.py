@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.routing import Route
 
+from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.api.access import GuardedRoute, Handler, Opening
 from neuralrouting.api.admin import Accounts, LedgerCheck, Plans
 from neuralrouting.api.admin_keys import Keys
@@ -12,6 +13,9 @@ from neuralrouting.api.budgets import Budgets
 from neuralrouting.api.cache import Cache
 from neuralrouting.api.credits import Credits
 from neuralrouting.api.door import Door
+from neuralrouting.api.dry_run import DryRun
+from neuralrouting.api.premium import Proofs
+from neuralrouting.api.routing import Routing
 from neuralrouting.api.usage import Usage
 from neuralrouting.catalog import Catalog
 from neuralrouting.exchange import Role
@@ -21,37 +25,57 @@ from neuralrouting.storage.books import Books
 from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.entries import EntryRows
+from neuralrouting.storage.feedback import FeedbackRows
 from neuralrouting.storage.judgements import Judgements
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.past import PastRows
 from neuralrouting.storage.plans import PlanRows
 from neuralrouting.storage.purges import Purges
+from neuralrouting.storage.routing_settings import RoutingSettingsRows
 from neuralrouting.storage.usage import UsageRows
 
 
 def account_routes(
-    door: Door, database: Database, obey: Callable[[], Awaitable[None]], catalog: Catalog, default_plan: str
+    door: Door,
+    database: Database,
+    obey: Callable[[], Awaitable[None]],
+    catalog: Catalog,
+    default_plan: str,
+    proofs: Proofs,
 ) -> list[Route]:
-    """Return the routes of `/v1/usage`, `/v1/credits`, `/v1/budgets`, `/v1/audit`, `/v1/cache` and `/v1/admin`.
+    """Return the routes of figures, budgets, stored answers, routing and administration.
 
     `obey` makes the memory of this worker follow what the database says of stored answers, `default_plan` is the id of
-    the plan that a new account has unless told.
+    the plan that a new account has unless told, `proofs` knows which model does which task well enough.
     """
-    rows, books = AccountRows(database), Books(database)
-    accounts = Accounts(rows, books, default_plan)
+    rows = AccountRows(database)
+    accounts = Accounts(rows, Books(database), default_plan)
     cache = Cache(EntryRows(database), Purges(database), Judgements(database), rows, obey)
     return [
-        *_figures(door, database, books, catalog, rows),
+        *_figures(door, database, catalog, rows, proofs),
         _route(door, "/v1/cache", GET=("member", cache.show), DELETE=("owner", cache.purge)),
         _route(door, "/v1/cache/judgements", POST=("owner", cache.judge)),
+        *_routing(door, database, catalog, rows),
         *_administration(door, database, accounts, rows),
     ]
 
 
-def _figures(door: Door, database: Database, books: Books, catalog: Catalog, accounts: AccountRows) -> list[Route]:
-    usage = Usage(UsageRows(database), AuditRows(database), accounts, catalog)
+def _routing(door: Door, database: Database, catalog: Catalog, accounts: AccountRows) -> list[Route]:
+    routing = Routing(RoutingSettingsRows(database), accounts, catalog, Allowance(database))
+    dry_run = DryRun(PastRows(database), accounts, catalog)
+    return [
+        _route(door, "/v1/routing/rules/dry-run", POST=("member", dry_run.run)),
+        _route(door, "/v1/routing/rules", GET=("member", routing.rules), PUT=("owner", routing.put_rules)),
+        _route(door, "/v1/routing/settings", GET=("member", routing.settings), PUT=("owner", routing.put_settings)),
+    ]
+
+
+def _figures(door: Door, database: Database, catalog: Catalog, accounts: AccountRows, proofs: Proofs) -> list[Route]:
+    books = Books(database)
+    usage = Usage(UsageRows(database), AuditRows(database), accounts, catalog, proofs)
     credits_ = Credits(books, accounts, PlanRows(database))
     budgets = Budgets(BudgetRows(database), accounts)
-    audit = Audit(AuditRows(database), books, accounts)
+    audit = Audit(AuditRows(database), books, FeedbackRows(database), accounts)
     return [
         _route(door, "/v1/usage", GET=("member", usage.sums)),
         _route(door, "/v1/usage/premium-not-needed", GET=("member", usage.premium_not_needed)),
@@ -71,7 +95,7 @@ def _figures(door: Door, database: Database, books: Books, catalog: Catalog, acc
 
 def _administration(door: Door, database: Database, accounts: Accounts, account_rows: AccountRows) -> list[Route]:
     plans, check = Plans(PlanRows(database)), LedgerCheck(database)
-    keys = Keys(KeyRows(database), account_rows)
+    keys = Keys(KeyRows(database), account_rows, Allowance(database))
     one = "/v1/admin/accounts/{id}"
     return [
         _route(door, "/v1/admin/accounts", GET=("operator", accounts.all), POST=("operator", accounts.create)),

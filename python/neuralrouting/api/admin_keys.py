@@ -4,6 +4,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.api.admin import no_parameters, now_ms, path_id
 from neuralrouting.api.answers import json_response
@@ -22,9 +23,10 @@ _OPTIONS = KeyOptions.__struct_fields__
 class Keys:
     """Makes, shows, changes and revokes the keys of every account."""
 
-    def __init__(self, rows: KeyRows, accounts: AccountRows) -> None:
+    def __init__(self, rows: KeyRows, accounts: AccountRows, allowance: Allowance) -> None:
         self._rows = rows
         self._accounts = accounts
+        self._allowance = allowance
 
     async def all(self, request: Request, _caller: Caller) -> Response:
         """List the keys of an account, revoked ones too, oldest first."""
@@ -38,6 +40,7 @@ class Keys:
         account_id, told = await self._account(request), await body_of(request, NewKey)
         if len(told.name) > _NAME_CHARS or not (told.name.isprintable() or not told.name):
             raise InvalidField(f"`name` must be one printable line of up to {_NAME_CHARS} characters", param="name")
+        await self._allowance.check_mode(account_id, told.routing_mode)
         options = KeyOptions(**{name: getattr(told, name) for name in _OPTIONS})
         minted = await create_key(self._rows, account_id, told.name, live=told.live, now_ms=now_ms(), options=options)
         changed(caller, "key.create", account=account_id, made=minted.id, given=options.role, live=told.live)
@@ -51,6 +54,8 @@ class Keys:
         no_parameters(request)
         key_id, told = path_id(request), await body_of(request, KeyChange)
         new = {name: value for name in _OPTIONS if (value := getattr(told, name)) is not msgspec.UNSET}
+        if isinstance(mode := told.routing_mode, str):
+            await self._allowance.check_mode((await self._row(key_id)).account_id, mode)
         options = await self._rows.change(key_id, lambda old: msgspec.structs.replace(old, **new), now_ms())
         if options is None:
             raise NotFound(f"no key {key_id[:64]!r} that is not revoked")

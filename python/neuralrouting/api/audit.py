@@ -8,11 +8,13 @@ from starlette.responses import Response
 from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of, admit
 from neuralrouting.api.answers import json_response
-from neuralrouting.api.records import entry_fields, request_fields
+from neuralrouting.api.feedback import feedback_fields
+from neuralrouting.api.records import decision_of, entry_fields, request_fields
 from neuralrouting.errors import NotFound
 from neuralrouting.exchange import Caller
 from neuralrouting.storage.audit import AuditRows
 from neuralrouting.storage.books import Books
+from neuralrouting.storage.feedback import FeedbackRows
 
 _PAGE = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session", "status", "cursor", "limit")
 
@@ -20,9 +22,10 @@ _PAGE = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session", "status", "
 class Audit:
     """Answers questions about single requests. None of it is the text of a prompt or an answer, unless asked for."""
 
-    def __init__(self, rows: AuditRows, books: Books, accounts: AccountBook) -> None:
+    def __init__(self, rows: AuditRows, books: Books, feedback: FeedbackRows, accounts: AccountBook) -> None:
         self._rows = rows
         self._books = books
+        self._feedback = feedback
         self._accounts = accounts
 
     async def page(self, request: Request, caller: Caller) -> Response:
@@ -51,7 +54,9 @@ class Audit:
             raise NotFound(f"no request {request_id[:64]!r}")
         entries = await self._books.entries_of(request_id, account_id)
         body = request_fields(row) | {"object": "audit.request", "account": account_id}
+        body["decision"] = decision_of(row)
         body["ledger"] = [entry_fields(entry, caller.role) for entry in entries]
+        body["feedback"] = [feedback_fields(said) for said in await self._feedback.of(account_id, request_id)]
         if bodies:
             body |= {"request_body": _text(row.request_body), "response_body": _text(row.response_body)}
         return json_response(body)

@@ -52,6 +52,7 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     parallel: int | None = None
+    routing_mode: Mode | None = None
 
 
 class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +64,7 @@ class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
     tokens_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
     parallel: int | msgspec.UnsetType | None = msgspec.UNSET
+    routing_mode: Mode | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PlanBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +102,46 @@ class JudgementBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreed: bool
     kind: Literal["exact", "canonical", "semantic"] = "semantic"
     similarity: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+
+class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/feedback`: what somebody says of an answer, as a score from -1 to 1 or as a thumb, one of the two."""
+
+    request_id: str
+    score: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
+    thumbs: Literal["up", "down"] | None = None
+    comment: str | None = None
+
+
+class VerdictBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/shadow/audits/{id}/verdict`: how the candidate did by a person's judgement; null takes it back."""
+
+    verdict: Literal["win", "tie", "lose"] | None
+
+
+class RoutingRulesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/routing/rules`: `rules` is the YAML text, empty takes them back."""
+
+    rules: str
+
+
+class RoutingSettingsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/routing/settings`: all three of them, so that none is taken back by being left out.
+
+    `mode` and `cascade` null: as the gateway is configured.
+    """
+
+    mode: Mode | None
+    cascade: bool | None
+    shadow: bool
+
+
+class DryRunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """`POST /v1/routing/rules/dry-run`: rules, and the range of requests, as `/v1/usage` takes it."""
+
+    rules: str
+    from_: str | int | None = None
+    to: str | int | None = None
 
 
 async def body_of(request: Request, kind: type[_Body]) -> _Body:

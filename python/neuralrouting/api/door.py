@@ -24,7 +24,12 @@ from neuralrouting.errors import (
 from neuralrouting.exchange import Arrival, Caller, Hints
 
 _CREDENTIALS = ("authorization", "x-api-key")
-_HINTS = frozenset(("x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature", "x-nr-similarity"))
+_HINTS = frozenset(
+    (
+        "x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature", "x-nr-similarity",
+        "x-nr-cascade",
+    )
+)  # fmt: skip
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 _ONCE = frozenset((*_CREDENTIALS, "idempotency-key"))
 """Headers whose second value would change whose request it is."""
@@ -171,6 +176,7 @@ def _hints(endpoint: str, headers: Wanted) -> Hints:
         end_user=_text(headers, "x-nr-user"),
         feature=_text(headers, "x-nr-feature"),
         similarity=_similarity(_text(headers, "x-nr-similarity")),
+        cascade=_yes(_text(headers, "x-nr-cascade"), "X-NR-Cascade"),
     )
 
 
@@ -180,6 +186,14 @@ def _similarity(text: str | None) -> float:
     if not _COSINE.fullmatch(text):
         raise InvalidField("X-NR-Similarity must be a number from 0 to 1, such as 0.97", param="x-nr-similarity")
     return float(text)
+
+
+def _yes(text: str | None, name: str) -> bool | None:
+    if text is None:
+        return None
+    if text not in ("true", "false"):
+        raise InvalidField(f"{name} must be true or false", param=name.lower())
+    return text == "true"
 
 
 def _text(headers: Wanted, name: str) -> str | None:

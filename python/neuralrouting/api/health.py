@@ -29,7 +29,8 @@ class Lagging(Protocol):
 class Health:
     """Liveness and readiness of one worker; no credentials needed, no details given away.
 
-    `shield` says which rules judge just now, so that several workers and machines can be compared.
+    `shield` says which rules judge just now, `confidence` whether routing goes by what was learned or by priors: so
+    several workers and machines can be compared.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Health:
         queues: Sequence[Lagging],
         ping: Callable[[], Awaitable[object]],
         shield: Callable[[], JsonObject],
+        confidence: Callable[[], JsonObject],
     ) -> None:
         self._catalog = catalog
         self._queues = queues
         self._ping = ping
         self._shield = shield
+        self._confidence = confidence
         self._pinged_s = 0.0
         self._reachable = False
 
@@ -58,7 +61,12 @@ class Health:
             "models": bool(self._catalog.servable),
         }
         ready = all(checks.values())
-        body = {"status": "ready" if ready else "not ready", "checks": checks, "shield": self._shield()}
+        body = {
+            "status": "ready" if ready else "not ready",
+            "checks": checks,
+            "shield": self._shield(),
+            "confidence": self._confidence(),
+        }
         return json_response(body, 200 if ready else 503)
 
     async def _database(self) -> bool:

@@ -148,6 +148,7 @@ class HotRoute:
             *wire.request_headers(facts.request_id),
             *wire.served_headers(facts.deployment, facts.cache, facts.overhead_us),
             *wire.money_headers(facts),
+            *wire.cascade_headers(facts.cascade),
             *wire.judged_headers(answer.task, answer.finding),
             *rate_headers(entry),
             *wire.budget_headers(answer.budgets),
@@ -162,6 +163,7 @@ class HotRoute:
             *wire.request_headers(arrival.request_id),
             *wire.served_headers(stream.deployment, stream.cache, stream.overhead_us),
             *(wire.money_headers(stream.facts) if stream.facts is not None else ()),
+            *wire.cascade_headers(stream.cascade),
             *wire.judged_headers(stream.task, stream.finding),
             *rate_headers(entry),
             *wire.budget_headers(stream.budgets),
@@ -188,7 +190,13 @@ class _Request(NamedTuple):
 
 def _counted(facts: Facts) -> Usage:
     """What counts towards limits of tokens a minute: nothing of what the cache answered, or an equal request."""
-    return Usage(0, 0) if facts.cache.hit else facts.usage
+    if facts.cache.hit:
+        return Usage(0, 0)
+    first, last = facts.replaced, facts.usage
+    if first is None:
+        return last
+    used = first.usage
+    return Usage(used.prompt_tokens + last.prompt_tokens, used.completion_tokens + last.completion_tokens)
 
 
 def _tokens_asked(inspection: Inspection) -> int:

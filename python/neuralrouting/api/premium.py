@@ -8,6 +8,9 @@ import msgspec
 from neuralrouting.api.figures import money
 from neuralrouting.catalog import Catalog, Deployment, blended_picousd, cost_nanousd
 from neuralrouting.exchange import JsonObject
+from neuralrouting.layers.routing import SIMPLE_COMPLEXITY
+from neuralrouting.rules import Rule, Then, When, write_rules
+from neuralrouting.rules.values import TASKS, Span
 from neuralrouting.storage.audit import PremiumCall
 
 NOTHING_PROVEN = (
@@ -19,9 +22,10 @@ _CANDIDATES = msgspec.json.Decoder(list[str])
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What is known of a model at a task: in `n` comparisons it did as well in a share of `low` to `high`.
+    """What is known of a model at a task: from `n` comparisons its quality less the reference's, -1 to 1.
 
-    `proven`: that is enough to send such requests there.
+    The mean difference is between `low` and `high` with 95 % confidence. `proven`: that is enough to send such requests
+    there.
     """
 
     n: int
@@ -33,17 +37,9 @@ class Evidence(msgspec.Struct, frozen=True):
 class Proofs(Protocol):
     """Where it is known which model does which task how well."""
 
-    def evidence(self, model: str, task: str) -> Evidence | None:
-        """Return what is known of a deployment (its id) at a task, None where nothing is."""
+    def evidence(self, account_id: str, model: str, task: str) -> Evidence | None:
+        """Return what an account knows of a deployment (its id) at a task, None where that is nothing."""
         ...
-
-
-class NoProofs:
-    """Proofs of a gateway that has compared no answers."""
-
-    def evidence(self, model: str, task: str) -> Evidence | None:  # noqa: ARG002
-        """Return None: nothing is known."""
-        return None
 
 
 class Needless(msgspec.Struct, frozen=True):
@@ -67,10 +63,10 @@ class Needless(msgspec.Struct, frozen=True):
         return self.cost_nanousd - self.alternative_nanousd
 
 
-def needless(calls: Iterable[PremiumCall], catalog: Catalog, proofs: Proofs) -> list[Needless]:
-    """Return what cheaper models could have answered: proven first, then the biggest saving."""
+def needless(calls: Iterable[PremiumCall], catalog: Catalog, proofs: Proofs, account_id: str) -> list[Needless]:
+    """Return what cheaper models could have answered of an account's calls: proven first, then the biggest saving."""
     everything = {d.id: d for d in (*catalog.known, *catalog.by_name_only, *catalog.servable)}
-    chooser = _Chooser(catalog, proofs)
+    chooser = _Chooser(catalog, proofs, account_id)
     sums: dict[tuple[str, str, str], Needless] = {}
     for call in calls:
         served = everything.get(call.deployment)
@@ -108,9 +104,10 @@ def needless_body(rows: Sequence[Needless], *, bounded: int | None) -> JsonObjec
 class _Chooser:
     """Finds the other model: the same for all calls of one model and task with the same candidates."""
 
-    def __init__(self, catalog: Catalog, proofs: Proofs) -> None:
+    def __init__(self, catalog: Catalog, proofs: Proofs, account_id: str) -> None:
         self._servable: Mapping[str, Deployment] = {d.id: d for d in catalog.servable}
         self._proofs = proofs
+        self._account_id = account_id
         self._chosen: dict[tuple[str, str, str], tuple[Deployment, Evidence | None] | None] = {}
 
     def choose(self, call: PremiumCall) -> tuple[Deployment, Evidence | None] | None:
@@ -123,13 +120,28 @@ class _Chooser:
     def _search(self, call: PremiumCall) -> tuple[Deployment, Evidence | None] | None:
         named = [self._servable[name] for name in _CANDIDATES.decode(call.candidates) if name in self._servable]
         others = [(blended_picousd(d.price), d.id, d) for d in named if d.price is not None and d.id != call.deployment]
-        found = [(d, self._proofs.evidence(d.id, call.task)) for _, _, d in sorted(others, key=lambda o: o[:2])]
+        found = [
+            (d, self._proofs.evidence(self._account_id, d.id, call.task))
+            for _, _, d in sorted(others, key=lambda o: o[:2])
+        ]
         proven = [pair for pair in found if pair[1] is not None and pair[1].proven]
         return next(iter(proven or found), None)
 
 
 def _proven(row: Needless) -> bool:
     return row.evidence is not None and row.evidence.proven
+
+
+def _rule(row: Needless) -> str | None:
+    """Return the routing rule that sends such requests there, None for a task that rules do not know.
+
+    A rule that names a model passes over the escalation of hard prompts and risky advice, so it must leave those out.
+    """
+    if row.task not in TASKS:
+        return None
+    when = When(task=(row.task,), complexity=Span(None, SIMPLE_COMPLEXITY), risk=("none",))
+    then = Then(model=row.alternative, fallback=(row.model,))
+    return write_rules([Rule(f"{row.task} to {row.alternative}", 1, when, then)])
 
 
 def _fields(row: Needless) -> JsonObject:
@@ -144,5 +156,6 @@ def _fields(row: Needless) -> JsonObject:
         **money("alternative", row.alternative_nanousd),
         **money("saving", row.saving_nanousd),
         "proven": _proven(row),
+        "rule": _rule(row) if _proven(row) else None,
         "evidence": None if known is None else {"n": known.n, "interval": [known.low, known.high]},
     }

@@ -69,6 +69,11 @@ def _decided(row: RequestRow) -> JsonObject:
     }
 
 
+def decision_of(row: RequestRow) -> JsonObject | None:
+    """Return what was decided of a request and why; None of one from before that was kept."""
+    return orjson.loads(row.decision) if row.decision is not None else None
+
+
 def _named(row: RequestRow, *names: str) -> JsonObject:
     return {name: getattr(row, name) for name in names}
 

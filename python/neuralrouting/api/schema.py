@@ -18,6 +18,10 @@ _CHAT_FIELDS: JsonObject = {
         "description": "the conversation",
     },
     "routing_mode": {"enum": ["auto", "cost", "quality", "speed"], "description": "how to choose the model"},
+    "cascade": {
+        "type": "boolean",
+        "description": "mode `auto`: look at a cheap model's answer before it is sent, and ask a better one in doubt",
+    },
     "user": _STRING | {"description": "who the end user is; for attribution"},
     "session_id": _STRING | {"description": "which conversation this belongs to"},
     "feature": _STRING | {"description": "which feature of your product asks; for attribution"},
@@ -42,12 +46,24 @@ _BLOCKED: JsonObject = {
         "risk_score": {"type": "number", "minimum": 0, "maximum": 1},
     },
 }
+_CASCADE: JsonObject = {
+    "type": "object",
+    "description": "only where an economy model was asked first; its cost is part of `cost_usd` where it escalated",
+    "required": ["outcome", "reason", "first_model", "first_cost_usd"],
+    "properties": {
+        "outcome": {"enum": ["kept", "escalated", "fell_back"]},
+        "reason": {"enum": ["empty", "refusal", "truncated", "format", "contradiction", "unsure", None]},
+        "first_model": _STRING,
+        "first_cost_usd": {"type": ["number", "null"]},
+    },
+}
 _FACTS: JsonObject = {
     "model_used": _STRING,
     "cache_hit": {"type": "boolean"},
     "cache_exact": {"type": "boolean"},
     "cache_similarity": {"type": "number", "description": "on hits only"},
     "business_metrics": _METRICS,
+    "cascade": _CASCADE,
     "request_id": _STRING,
     "simulated": {"type": "boolean", "description": "true when no real model answered"},
 }
@@ -136,7 +152,8 @@ def _paths() -> JsonObject:
             "post": _post(
                 "Answer a conversation (OpenAI-compatible)",
                 "Send what you send to OpenAI. Headers: `X-Routing-Mode`, `X-Force-Model`, `X-NR-User`, "
-                f"`X-NR-Feature`, `Cache-Control: no-cache | no-store`. With `stream` the answer is {stream}.",
+                f"`X-NR-Feature`, `X-NR-Cascade: true | false`, "
+                f"`Cache-Control: no-cache | no-store`. With `stream` the answer is {stream}.",
                 "ChatRequest",
                 "ChatCompletion",
             )

@@ -3,10 +3,10 @@
 import msgspec
 
 from neuralrouting.api import bodies, filters
-from neuralrouting.exchange import JsonObject, Role
+from neuralrouting.exchange import Decision, JsonObject, Role
 from neuralrouting.storage.usage import GROUPS
 
-_BODIES = (
+_TYPES = (
     bodies.NewAccount,
     bodies.AccountChange,
     bodies.CreditChange,
@@ -15,6 +15,12 @@ _BODIES = (
     bodies.PlanBody,
     bodies.BudgetBody,
     bodies.JudgementBody,
+    bodies.FeedbackBody,
+    bodies.VerdictBody,
+    bodies.RoutingRulesBody,
+    bodies.RoutingSettingsBody,
+    bodies.DryRunBody,
+    Decision,
 )
 _TOLD: dict[str, str] = {
     "account": "whose; an operator may name any, others their own only",
@@ -37,6 +43,10 @@ _TOLD: dict[str, str] = {
     "all": "`true`: every stored answer of the account",
     "entry": "one stored answer, as `x-nr-cache` names it",
     "scope": "the stored answers of one scope",
+    "task": "only this kind of task's",
+    "candidate": "a deployment's id: only audits in which it was the candidate",
+    "verdict": "`win`, `tie`, `lose`, or `none`: not judged",
+    "kind": "`answer` or `cache`",
     "pattern": "stored answers whose text has this in it, in capitals or not",
 }
 _NUMBERS = ("status", "limit", "before")
@@ -44,13 +54,13 @@ _ATTRIBUTED = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session")
 
 
 def schemas() -> JsonObject:
-    """Return the schemas of the bodies, made from the types that read them."""
-    return msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")[1]
+    """Return the schemas of bodies and decisions, made from their types."""
+    return msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")[1]
 
 
 def paths() -> JsonObject:
     """Return the paths."""
-    return {**_figures(), **_budgets(), **_cache(), **_accounts(), **_rest()}
+    return {**_figures(), **_budgets(), **_cache(), **_routing(), **_learning(), **_shadow(), **_accounts(), **_rest()}
 
 
 def _figures() -> JsonObject:
@@ -75,7 +85,7 @@ def _figures() -> JsonObject:
         },
         "/v1/audit/{request_id}": {
             "get": _does("member", "All about one request",
-                         "Task, route, attempts, tokens, cost, credits and ledger rows.",
+                         "What was decided and why, attempts, tokens, cost, credits and ledger rows.",
                          told=("account", "bodies"), named=("request_id",))
         },
     }  # fmt: skip
@@ -108,6 +118,73 @@ def _cache() -> JsonObject:
         "/v1/cache/judgements": {
             "post": _does("owner", "Judge a hit", "An answer that was wrong is given no more.", "JudgementBody",
                           told=("account",))
+        },
+    }  # fmt: skip
+
+
+def _learning() -> JsonObject:
+    account = ("account",)
+    return {
+        "/v1/feedback": {
+            "post": _does("member", "Say what an answer was like", "It moves the confidence matrix, gently.",
+                          "FeedbackBody", told=account)
+        },
+        "/v1/routing/matrix": {
+            "get": _does("member", "The confidence matrix", "What audits have shown of each model at each task.",
+                         told=account)
+        },
+        "/v1/routing/matrix/rebuild": {
+            "post": _does("owner", "Build the confidence matrix now", "Every worker serves by it within two seconds.",
+                          told=account)
+        },
+    }  # fmt: skip
+
+
+def _shadow() -> JsonObject:
+    one, account = ("id",), ("account",)
+    return {
+        "/v1/shadow": {
+            "get": _does("member", "Shadow audits in figures",
+                         "How many, with which verdicts, what they cost today, and how far the judge is trusted.",
+                         told=account)
+        },
+        "/v1/shadow/audits": {
+            "get": _does("member", "List shadow audits", "Newest first, without a word of prompts or answers.",
+                         told=(*account, "kind", "task", "candidate", "verdict", "cursor", "limit"))
+        },
+        "/v1/shadow/audits/{id}": {
+            "get": _does("member", "Show a shadow audit", "What was compared, and how it was judged.",
+                         told=account, named=one)
+        },
+        "/v1/shadow/audits/{id}/verdict": {
+            "put": _does("owner", "Judge as a person", "Your verdict beside the judge's.", "VerdictBody",
+                         told=account, named=one)
+        },
+    }  # fmt: skip
+
+
+def _routing() -> JsonObject:
+    explain = _does("member", "What would become of a request",
+                    "What every layer sees and decides, who could serve it and why each other model is not the first. "
+                    "Takes the body and headers of a chat request; calls no model, costs nothing, keeps nothing.",
+                    "ChatRequest")  # fmt: skip
+    schema = {"$ref": "#/components/schemas/Decision"}
+    explain["responses"]["2XX"]["content"] = {"application/json": {"schema": schema}}
+    account = ("account",)
+    return {
+        "/v1/route/explain": {"post": explain},
+        "/v1/routing/rules": {
+            "get": _does("member", "Show routing rules", "As they were written.", told=account),
+            "put": _does("owner", "Set routing rules", "YAML, or in JSON; a mistake is told with its line.",
+                         "RoutingRulesBody", told=account),
+        },
+        "/v1/routing/rules/dry-run": {
+            "post": _does("member", "Try routing rules", "On past requests: what would have changed, and its cost.",
+                          "DryRunBody", told=account)
+        },
+        "/v1/routing/settings": {
+            "get": _does("member", "Show routing settings", "Mode, cascade, audits.", told=account),
+            "put": _does("owner", "Set routing settings", "All three.", "RoutingSettingsBody", told=account),
         },
     }  # fmt: skip
 

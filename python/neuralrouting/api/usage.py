@@ -11,7 +11,7 @@ from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.figures import csv_blocks, session_body, usage_body
-from neuralrouting.api.premium import NoProofs, Proofs, needless, needless_body
+from neuralrouting.api.premium import Proofs, needless, needless_body
 from neuralrouting.catalog import Catalog
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller
@@ -37,13 +37,13 @@ class Usage:
         audit: AuditRows,
         accounts: AccountBook,
         catalog: Catalog,
-        proofs: Proofs | None = None,
+        proofs: Proofs,
     ) -> None:
         self._rows = rows
         self._audit = audit
         self._accounts = accounts
         self._catalog = catalog
-        self._proofs = proofs or NoProofs()
+        self._proofs = proofs
 
     async def sums(self, request: Request, caller: Caller) -> Response:
         """Tell the sums of a range, apart by what is asked for, as JSON or CSV; or those of one session."""
@@ -67,7 +67,7 @@ class Usage:
         account_id = await account_of(caller, told.get("account"), self._accounts)
         query = AuditQuery(account_id, *filters.time_range(told, _now_ms()))
         calls, more = await self._audit.unforced_calls(query)
-        rows = await asyncio.to_thread(needless, calls, self._catalog, self._proofs)
+        rows = await asyncio.to_thread(needless, calls, self._catalog, self._proofs, account_id)
         return json_response(needless_body(rows, bounded=EXAMINED_ROWS if more else None))
 
     async def _session(self, told: filters.Told, caller: Caller) -> Response:

@@ -7,7 +7,7 @@ import orjson
 
 from neuralrouting.catalog import Deployment
 from neuralrouting.errors import NeuralRoutingError, RateLimited
-from neuralrouting.exchange import BudgetNote, Facts, Finding, JsonObject, Lookup, Task, Usage
+from neuralrouting.exchange import BudgetNote, Cascade, Facts, Finding, JsonObject, Lookup, Task, Usage
 
 Header = tuple[str, str]
 JSON_TYPE: Header = ("content-type", "application/json")
@@ -16,7 +16,7 @@ EVENT_HEADERS: tuple[Header, ...] = (
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 )
-_TAKEN = re.compile(rb'"(?:model_used|cache_hit|business_metrics|request_id)"')
+_TAKEN = re.compile(rb'"(?:model_used|cache_hit|business_metrics|cascade|request_id)"')
 DONE = b"data: [DONE]\n\n"
 RULES_TOLD = 8
 """Rules named in a header; the audit trail has all of them."""
@@ -63,6 +63,11 @@ def money_headers(facts: Facts) -> list[Header]:
     return [("x-nr-cost-usd", _decimal(bill.cost_nanousd)), ("x-nr-saved-usd", _decimal(bill.saved_nanousd))]
 
 
+def cascade_headers(cascade: Cascade | None) -> list[Header]:
+    """What became of a cascade's first answer: `kept`, `escalated; reason=refusal` or `fell_back; reason=refusal`."""
+    return [] if cascade is None else [("x-nr-cascade", cascade.told)]
+
+
 def judged_headers(task: Task | None, finding: Finding | None) -> list[Header]:
     """What the classifier made of a request that a model answered, and what the shield found in it, if anything."""
     headers: list[Header] = []
@@ -100,11 +105,26 @@ def extra_fields(facts: Facts) -> JsonObject:
             "estimated_gpt4_cost": usd(bill.baseline_nanousd),
             "savings_percentage": bill.savings_percentage,
         },
+        **cascade_fields(facts.cascade),
         "request_id": facts.request_id,
     }
     if facts.deployment.simulated:
         fields["simulated"] = True
     return fields
+
+
+def cascade_fields(cascade: Cascade | None) -> JsonObject:
+    """What became of a cascade's first answer, who gave it, and what it cost: part of the cost that is told."""
+    if cascade is None:
+        return {}
+    first = cascade.deployment
+    told: JsonObject = {
+        "outcome": cascade.outcome,
+        "reason": cascade.doubt,
+        "first_model": first.id if first.simulated else first.model,
+        "first_cost_usd": usd(cascade.bill.cost_nanousd),
+    }
+    return {"cascade": told}
 
 
 def cache_fields(facts: Facts) -> JsonObject:
@@ -130,6 +150,7 @@ def billing(facts: Facts, usage: JsonObject) -> JsonObject:
         },
         "usage": usage,
         **cache_fields(facts),
+        **cascade_fields(facts.cascade),
         "request_id": facts.request_id,
     }
     if facts.deployment.simulated:

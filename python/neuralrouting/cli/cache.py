@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuralrouting.cli.options import Commands, account_option, ask_database, config_option, json_option, now_ms
+from neuralrouting.cli.options import (
+    Commands,
+    account_option,
+    ask_database,
+    check_account,
+    config_option,
+    json_option,
+    now_ms,
+)
 from neuralrouting.cli.show import print_json, print_table
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -70,7 +78,7 @@ def stats(path: Path | None, account: str, *, as_json: bool) -> None:
     from neuralrouting.storage.judgements import Judgements
 
     async def ask(database: "Database") -> dict[str, Any]:
-        await _check_account(database, account)
+        await check_account(database, account)
         sums = await EntryRows(database).statistics(account, now_ms())
         counts = await Judgements(database).counts(account)
         judged = sum(verdicts.judged for verdicts in counts.values())
@@ -113,7 +121,7 @@ def purge(  # noqa: PLR0913  each is an option
     only = None if scope is None else key_of(scope, "--scope")
 
     async def ask(database: "Database") -> int:
-        await _check_account(database, account)
+        await check_account(database, account)
         return await Purges(database).purge(account, key=key, scope=only, pattern=pattern, now_ms=now_ms())
 
     purged = ask_database(path, ask)
@@ -121,14 +129,6 @@ def purge(  # noqa: PLR0913  each is an option
         print_json({"account": account, "purged": purged})
     else:
         click.echo(f"{purged} stored answers are gone")
-
-
-async def _check_account(database: "Database", account: str) -> None:
-    """Raise NotFound for an account that does not exist: one that is misspelt must not look like an empty one."""
-    from neuralrouting.storage.accounts import AccountRows, no_account
-
-    if await AccountRows(database).find(account) is None:
-        raise no_account(account)
 
 
 def _shown(value: object) -> str:

@@ -12,10 +12,14 @@ from neuralrouting.cli.cache import cache
 from neuralrouting.cli.classify import classify
 from neuralrouting.cli.credits import credits_
 from neuralrouting.cli.evaluate import evaluate
+from neuralrouting.cli.explain import explain
 from neuralrouting.cli.keys import keys
 from neuralrouting.cli.ledger import ledger
-from neuralrouting.cli.options import Commands, config_option, json_option, load
+from neuralrouting.cli.matrix import matrix
+from neuralrouting.cli.options import Commands, catalog_of, config_option, json_option, load
 from neuralrouting.cli.plans import plans
+from neuralrouting.cli.routing import routing
+from neuralrouting.cli.shadow import shadow
 from neuralrouting.cli.shield import shield
 from neuralrouting.cli.show import model_cells, model_facts, print_json, print_table
 from neuralrouting.cli.usage import audit, usage
@@ -25,8 +29,7 @@ from neuralrouting.cli.usage import audit, usage
 # ruff: noqa: D301, PLC0415
 
 if TYPE_CHECKING:
-    from neuralrouting.catalog import Catalog
-    from neuralrouting.config import Loaded, SemanticCacheConfig
+    from neuralrouting.config import SemanticCacheConfig
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,10 +53,14 @@ main.add_command(plans)
 main.add_command(budgets)
 main.add_command(credits_)
 main.add_command(ledger)
+main.add_command(matrix)
 main.add_command(shield)
+main.add_command(shadow)
 main.add_command(cache)
 main.add_command(classify)
+main.add_command(routing)
 main.add_command(evaluate)
+main.add_command(explain)
 main.add_command(usage)
 main.add_command(audit)
 
@@ -104,7 +111,7 @@ def models(path: Path | None, *, as_json: bool) -> None:
     \b
       neuralrouting models --json | jq '.[] | select(.servable) | .id'
     """
-    catalog = _catalog(load(path))
+    catalog = catalog_of(load(path))
     rows = [model_facts(d, catalog) for d in (*catalog.known, *(d for d in catalog.servable if d.simulated))]
     if as_json:
         print_json(rows)
@@ -142,7 +149,7 @@ def check_config(path: Path | None, *, as_json: bool) -> None:
     shield = loaded.config.shield
     pack = compile_rules(*configured_rules(shield), model=shield.model).hash
     embedder = _embedder(loaded.config.semantic_cache)
-    notices = [*loaded.notices, *_catalog(loaded).notices]
+    notices = [*loaded.notices, *catalog_of(loaded).notices]
     facts: dict[str, Any] = {
         "file": str(loaded.path) if loaded.path else None,
         "providers": {name: endpoint.base_url for name, endpoint in providers.items()},
@@ -196,13 +203,3 @@ def _embedder(settings: "SemanticCacheConfig") -> str:
             return "builtin" if decider is None else decider.id
 
     return asyncio.run(name())
-
-
-def _catalog(loaded: "Loaded") -> "Catalog":
-    from neuralrouting.catalog import build_catalog
-    from neuralrouting.config import resolved_providers
-    from neuralrouting.providers.local import find_model
-
-    local = find_model(loaded.config.local)
-    providers = resolved_providers(loaded.config, os.environ)
-    return build_catalog(loaded.config, providers, local.name if local is not None else None)

@@ -33,6 +33,12 @@ _options = bundled(
         type=click.Choice(["member", "owner", "operator"]),
         help="member: asks models, reads figures; owner: also its account's budgets; operator: everything.",
     ),
+    click.option(
+        "--mode",
+        "routing_mode",
+        type=click.Choice(["auto", "cost", "quality", "speed", "default"]),
+        help="Routing mode of requests that name none; default: as its account's.",
+    ),
     click.option("--team", metavar="NAME", help="Team that its spending counts for; none: no team."),
     click.option("--requests-per-minute", type=LIMIT, help="Limit of this key, beside that of the plan."),
     click.option("--tokens-per-minute", type=LIMIT, help="Limit of this key, beside that of the plan."),
@@ -87,7 +93,7 @@ def create_key(account: str, name: str, *, test: bool, told: dict[str, Any], pat
 @config_option
 @json_option
 def list_keys(account: str | None, path: Path | None, *, as_json: bool) -> None:
-    """List keys: id, account, name, kind, shield, role, team, limits, last four characters, when made and revoked.
+    """List keys: id, account, name, kind, shield, mode, role, team, limits, last four characters, times.
 
     \b
       neuralrouting keys list --account default --json
@@ -151,8 +157,9 @@ def revoke_key(key_id: str, path: Path | None, *, as_json: bool) -> None:
 def _changes(told: dict[str, Any]) -> dict[str, Any]:
     """Turn the options that were given into fields of `KeyOptions`."""
     changes = {name: value.value if isinstance(value, Given) else value for name, value in told.items()}
-    if changes.get("shield_mode") == "default":
-        changes["shield_mode"] = None
+    for name in ("shield_mode", "routing_mode"):
+        if changes.get(name) == "default":
+            changes[name] = None
     if changes.get("team") == "none":
         changes["team"] = None
     return changes

@@ -15,6 +15,7 @@ from neuralrouting.errors import ConfigError, NeuralRoutingError
 # ruff: noqa: PLC0415
 
 if TYPE_CHECKING:
+    from neuralrouting.catalog import Catalog
     from neuralrouting.config import Loaded
     from neuralrouting.storage.database import Database
 
@@ -94,6 +95,25 @@ def ask_database(path: Path | None, ask: Callable[["Database"], Awaitable[_Resul
             await database.close()
 
     return asyncio.run(run())
+
+
+def catalog_of(loaded: "Loaded") -> "Catalog":
+    """Build the catalog of what the configuration and this machine can reach, with the prices of today."""
+    from neuralrouting.catalog import build_catalog
+    from neuralrouting.config import resolved_providers
+    from neuralrouting.providers.local import find_model
+
+    local = find_model(loaded.config.local)
+    providers = resolved_providers(loaded.config, os.environ)
+    return build_catalog(loaded.config, providers, local.name if local is not None else None)
+
+
+async def check_account(database: "Database", account: str) -> None:
+    """Raise NotFound for an account that does not exist: one that is misspelt must not look like an empty one."""
+    from neuralrouting.storage.accounts import AccountRows, no_account
+
+    if await AccountRows(database).find(account) is None:
+        raise no_account(account)
 
 
 def text_of(file: BinaryIO) -> str:

@@ -33,6 +33,7 @@ def option_facts(options: "KeyOptions") -> dict[str, Any]:
     """Return what can be changed of a key; None is none."""
     return {
         "shield": options.shield_mode or "default",
+        "mode": options.routing_mode or "default",
         "role": options.role,
         "team": options.team,
         "requests_per_minute": options.requests_per_minute,

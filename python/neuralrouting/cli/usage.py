@@ -107,7 +107,14 @@ def audit(wanted: str, account: str, path: Path | None, *, as_json: bool, **opti
     if as_json:
         print_json(found)
     else:
-        print_table(["", ""], [[name, _line(value)] for name, value in found.items()])
+        shown = found | {"decision": _considered(found["decision"])}
+        print_table(["", ""], [[name, _line(value)] for name, value in shown.items()])
+
+
+def _considered(decision: "JsonObject | None") -> list[str]:
+    """Say of each model that was looked at why it was not asked first; nothing where none was to be asked."""
+    route = (decision or {}).get("route") or {"candidates": ()}
+    return [f"{one['model']}: {one.get('lost', 'asked first')}" for one in route["candidates"]]
 
 
 def _told(options: dict[str, str | None]) -> dict[str, str]:
@@ -164,7 +171,7 @@ def _listed(path: Path | None, account: str, told: dict[str, str]) -> "JsonObjec
 
 
 def _one(path: Path | None, account: str, request_id: str) -> "JsonObject | None":
-    from neuralrouting.api.records import entry_fields, request_fields
+    from neuralrouting.api.records import decision_of, entry_fields, request_fields
     from neuralrouting.storage.audit import AuditRows
     from neuralrouting.storage.books import Books
 
@@ -173,7 +180,8 @@ def _one(path: Path | None, account: str, request_id: str) -> "JsonObject | None
         if row is None:
             return None
         entries = await Books(database).entries_of(request_id, account)
-        return request_fields(row) | {"ledger": [entry_fields(entry, "operator") for entry in entries]}
+        ledger = [entry_fields(entry, "operator") for entry in entries]
+        return request_fields(row) | {"decision": decision_of(row), "ledger": ledger}
 
     return _ask(path, account, ask)
 

@@ -1,0 +1,131 @@
+"""`/v1/routing`: the rules and settings by which an account has its requests routed."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from neuralrouting.accounts.allowance import Allowance
+from neuralrouting.api import filters
+from neuralrouting.api.access import AccountBook, account_of
+from neuralrouting.api.admin import now_ms
+from neuralrouting.api.answers import json_response
+from neuralrouting.api.bodies import RoutingRulesBody, RoutingSettingsBody, body_of
+from neuralrouting.api.changelog import changed
+from neuralrouting.catalog import VIRTUAL_MODELS, Catalog
+from neuralrouting.errors import InvalidField, MalformedBody, NotFound
+from neuralrouting.exchange import Caller, JsonObject
+from neuralrouting.rules import RuleSet, RulesRejected, read_rules
+from neuralrouting.storage.routing_settings import RoutingSettings, RoutingSettingsRows
+
+_AS_TEXT: Final = ("text/yaml", "text/x-yaml", "text/plain", "application/yaml", "application/x-yaml")
+"""Content types of a body that is the rules themselves, not JSON about them."""
+
+
+class Routing:
+    """Shows and changes rules and settings. Every gateway obeys within two seconds."""
+
+    def __init__(
+        self, rows: RoutingSettingsRows, accounts: AccountBook, catalog: Catalog, allowance: Allowance
+    ) -> None:
+        self._rows = rows
+        self._accounts = accounts
+        self._missing = missing_from(catalog)
+        self._allowance = allowance
+
+    async def rules(self, request: Request, caller: Caller) -> Response:
+        """Show the rules as they were written, and how they were understood."""
+        account_id = await self._account(request, caller)
+        return json_response(await _rules_body(account_id, await self._rows.find(account_id)))
+
+    async def put_rules(self, request: Request, caller: Caller) -> Response:
+        """Put rules in the place of those there are; rules with a mistake change nothing."""
+        account_id = await self._account(request, caller)
+        text = await rules_text(request)
+        rules = await checked_rules(text, self._missing)
+        await self._allowance.check_rules(account_id, rules)
+        stored = await self._change(account_id, lambda had: replace(had, rules=text))
+        changed(caller, "routing.rules", account=account_id, rules=len(rules.rules))
+        return json_response(await _rules_body(account_id, stored))
+
+    async def settings(self, request: Request, caller: Caller) -> Response:
+        """Show mode, cascade and whether answers may be audited."""
+        account_id = await self._account(request, caller)
+        return json_response(_settings_body(account_id, await self._rows.find(account_id)))
+
+    async def put_settings(self, request: Request, caller: Caller) -> Response:
+        """Replace all three settings; a mode that the account's plan does not have is refused."""
+        account_id, told = await self._account(request, caller), await body_of(request, RoutingSettingsBody)
+        await self._allowance.check_mode(account_id, told.mode)
+        stored = await self._change(
+            account_id, lambda had: replace(had, routing_mode=told.mode, cascade=told.cascade, shadow=told.shadow)
+        )
+        changed(
+            caller, "routing.settings", account=account_id, mode=told.mode, cascade=told.cascade, shadow=told.shadow
+        )
+        return json_response(_settings_body(account_id, stored))
+
+    async def _account(self, request: Request, caller: Caller) -> str:
+        told = filters.parameters(request.query_params.multi_items())
+        filters.refuse_unknown(told, ("account",))
+        return await account_of(caller, told.get("account"), self._accounts)
+
+    async def _change(self, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings]) -> RoutingSettings:
+        stored = await self._rows.change(account_id, edit, now_ms())
+        if stored is None:
+            raise NotFound(f"no account {account_id!r}")
+        return stored
+
+
+def missing_from(catalog: Catalog) -> Callable[[str], str | None]:
+    """Return what says why no model is reached by a name, None where one is, by a live key or a test key."""
+
+    def missing(name: str) -> str | None:
+        if name in VIRTUAL_MODELS:
+            return f"{name!r} is no model: leave it out, and the mode chooses"
+        reached = catalog.named(name) or catalog.named(name, live=False)
+        return None if reached else catalog.missing(name)
+
+    return missing
+
+
+async def checked_rules(text: str, missing: Callable[[str], str | None]) -> RuleSet:
+    """Read rules off the event loop. Raises InvalidField with the code `invalid_rules` and the line as `param`."""
+    try:
+        return await asyncio.to_thread(read_rules, text, missing)
+    except RulesRejected as error:
+        raise InvalidField(str(error), code="invalid_rules", param=f"line {error.line}") from None
+
+
+async def rules_text(request: Request) -> str:
+    """Return the rules in a body: itself where it is sent as YAML, else its field `rules`. Raises RequestError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _AS_TEXT:
+        return (await body_of(request, RoutingRulesBody)).rules
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the rules are not UTF-8: {error}") from None
+
+
+async def _rules_body(account_id: str, stored: RoutingSettings) -> JsonObject:
+    try:
+        rules = await asyncio.to_thread(read_rules, stored.rules)
+        wrong = None
+    except RulesRejected as error:  # by a version with other fields
+        rules, wrong = RuleSet.EMPTY, str(error)
+    told = [{"name": rule.name, "line": rule.line} for rule in rules.rules]
+    return {"object": "routing.rules", "account": account_id, "rules": stored.rules, "data": told, "unreadable": wrong}
+
+
+def _settings_body(account_id: str, stored: RoutingSettings) -> JsonObject:
+    return {
+        "object": "routing.settings",
+        "account": account_id,
+        "mode": stored.routing_mode,
+        "cascade": stored.cascade,
+        "shadow": stored.shadow,
+    }
