@@ -23,7 +23,7 @@ _PAGE = ROOT / "docs" / "quality.md"
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 def main(folder: Path | None, out: Path, facts: Path, embedder: Path | None) -> None:
-    """Measure shield, classifier and cache on the labelled rows in DIR and write docs/quality.md.
+    """Measure shield, classifier, cache and routing on the labelled rows in DIR and write docs/quality.md.
 
     DIR holds `shield` (dev.jsonl, dev_obf.jsonl), `routing` (a_task_types, c_high_risk, b_*) and `cache` (fow_cache,
     adversarial, checklist_qqp, qqp). What was measured is kept as JSON; without DIR the page is written from that.

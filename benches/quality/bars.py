@@ -1,12 +1,13 @@
 """Every bar that was set, what we reach, and what limits us where we do not."""
 
 from collections.abc import Iterator
+from statistics import fmean
 from typing import Any
 
 import msgspec
 
 from .cache import SURFACE, TYPOS
-from .rates import Rate, table, total
+from .rates import Rate, percents, spread, table, total
 
 STRICT = (
     "chat_general", "chat_real_users", "code", "code_special_tokens", "base64_blob", "security_benign",
@@ -56,12 +57,12 @@ class Bar(msgspec.Struct, frozen=True):
 def bars(facts: dict[str, Any]) -> list[Bar]:
     """Return every bar, in the order of the page."""
     shield = [*_attacks(facts), *_silence(facts), *_transforms(facts)]
-    return [*shield, *_speed(facts), *_tasks(facts), *_stakes(facts), *_cache(facts)]
+    return [*shield, *_speed(facts), *_tasks(facts), *_stakes(facts), *_cache(facts), *_routing(facts)]
 
 
 def bars_table(facts: dict[str, Any]) -> str:
     """Write the table."""
-    head = ["what", "bar", "weights that ship", "family or source left out of training"]
+    head = ["what", "bar", "weights that ship", "rows, family or source left out of training"]
     return table(head, [bar.cells for bar in bars(facts)])
 
 
@@ -244,3 +245,43 @@ def _cache(facts: dict[str, Any]) -> Iterator[Bar]:
         for what, categories, share in (("variants of wording", SURFACE, 0.95), ("typos", TYPOS, 0.5)):
             figure = at_least(surface(reports, categories), share)
             yield Bar(f"cache: {what} served{by}", f">= {100 * share:g} %", figure)
+
+
+def _routing(facts: dict[str, Any]) -> Iterator[Bar]:
+    found = facts["routing"]
+    for (name, case), least in zip(found["pairs"].items(), (0.64, 0.62, 0.68, 0.75), strict=True):
+        figure = Figure(spread(case["apgr"], digits=3), fmean(case["apgr"]) >= least)
+        yield Bar(f"APGR, {name}", f">= {least}", None, figure)
+    tiers = found["tiers"]
+    saved, lost = fmean(tiers["saved"]), fmean(tiers["loss"])
+    text = f"{percents(tiers['saved'])} at {percents(tiers['loss'])}"
+    yield Bar(
+        "five tiers: saved at <= 1 % loss, threshold frozen", ">= 50 %",
+        None, Figure(text, saved >= 0.5 and lost <= 0.01),
+    )  # fmt: skip
+    yield from _replays(list(found["replays"].values()))
+    took = {kind: one["p50"] for kind, one in found["decision"].items()}
+    text = f"prose {took['prose']:.0f} us, varied texts {took['real']:.0f} us"
+    yield Bar("whole decision on 1 KB, every layer, p50", "< 150 us", Figure(text, max(took.values()) < 150))
+
+
+def _replays(replays: list[dict[str, Any]]) -> Iterator[Bar]:
+    plain, checked, unchecked, drift = replays[:4]
+    text = f"{100 * plain['net_saved']:.1f} % at {100 * plain['loss']:.2f} %"
+    yield Bar(
+        "replay, 60,000 requests, 10 % audits: net saving at <= 0.5 % loss", ">= 20 %",
+        None, Figure(text, plain["net_saved"] >= 0.2 and plain["loss"] <= 0.005),
+    )  # fmt: skip
+    wrong = plain["wrong_cells"]
+    yield Bar("the same: wrongly promoted cells", "<= 2 %", None, Figure(f"{100 * wrong:.1f} %", wrong <= 0.02))
+    for told, one in (("100 audits of each candidate checked", checked), ("nothing checked", unchecked)):
+        grown = 100 * (one["loss"] - plain["loss"])
+        what = f"replay, 10 % of verdicts flipped, {told}: loss grows by"
+        yield Bar(what, "<= 0.5 points", None, Figure(f"{grown:.2f} points", grown <= 0.5))
+    times = [requests if requests is not None else float("inf") for requests in drift["recoveries"]]
+    within, worst = sum(time <= 10_000 for time in times), max(times)
+    latest = "never in one of them" if worst == float("inf") else f"the latest after {worst:,.0f}"
+    yield Bar(
+        "replay with a silent drift: back at <= 1 % loss within 10,000 requests", "each replay",
+        None, Figure(f"{within} of {len(times)}, {latest}", within == len(times)),
+    )  # fmt: skip

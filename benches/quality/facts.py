@@ -10,7 +10,7 @@ from typing import Any
 
 from neuralrouting.engine import Shield, version
 
-from . import cache, classifier, judges, latency
+from . import cache, classifier, judges, latency, routing
 from . import shield as shielded
 from .weights import ROOT, sha256
 
@@ -26,6 +26,8 @@ def measure(folder: Path, embedder: Path | None) -> dict[str, Any]:
     of_classifier = classifier.measure(folder / "routing")
     _say("cache (minutes with an ONNX model)")
     of_cache = cache.measure(folder / "cache", embedder)
+    _say("routing (minutes)")
+    of_routing = routed(folder, shield)
     _say("what was left out of training (a minute)")
     return {
         "subject": _subject(shield),
@@ -33,8 +35,15 @@ def measure(folder: Path, embedder: Path | None) -> dict[str, Any]:
         "shield": of_shield,
         "classifier": of_classifier,
         "cache": of_cache,
+        "routing": of_routing,
         "judges": judges.measure(folder),
     }
+
+
+def routed(folder: Path, shield: Shield) -> dict[str, Any]:
+    """Return the facts of the section about routing; the decision first, while nothing else runs."""
+    decision = latency.decided(folder / "shield", shield)
+    return {**routing.measure(folder / "routing"), "decision": decision}
 
 
 def _subject(shield: Shield) -> dict[str, str]:

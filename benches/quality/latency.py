@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 import orjson
 from benches.hostile.texts import PROSE, long
 from benches.hostile.timing import costs
 
-from neuralrouting.engine import Engine, Shield, classify
+from neuralrouting.engine import Engine, Predictor, Shield, classify
 from neuralrouting.evaluation.rows import read_rows
+from neuralrouting.evidence.ridge import Rows, fit_head
 from neuralrouting.intervals import percentile
 
 from .shield import Row
@@ -25,6 +27,8 @@ PIECES_MOST = 400
 BYTES_MOST = 16 * KB * KB
 """What is scanned for one size in one round."""
 ROUNDS = 5
+HEADS = 4
+"""Candidates of an account, each with a head of its own."""
 
 
 def measure(folder: Path, shield: Shield) -> dict[str, Any]:
@@ -49,6 +53,22 @@ def measure(folder: Path, shield: Shield) -> dict[str, Any]:
         },
         "hostile": msgspec.to_builtins(costs(shield)),
     }
+
+
+def decided(folder: Path, shield: Shield) -> dict[str, Any]:
+    """Return microseconds of a whole decision on 1 KB that no cache answers: every layer, in one crossing.
+
+    The account has learned a head for each of `HEADS` candidates; how long that takes does not depend on its weights.
+    """
+    engine = Engine()
+    head = fit_head(Rows.of([]), np.zeros(0))
+    predictor = Predictor([(f"candidate-{nth}", head) for nth in range(HEADS)])
+
+    def inspect(body: bytes) -> None:
+        engine.inspect(body, "tenant", shield=shield, semantic=True, predictor=predictor)
+
+    prose, real = [long(PROSE, KB)] * PIECES_MOST, _pieces(_ordinary(folder), KB)
+    return {name: _timed(inspect, map(_body, texts)) for name, texts in (("prose", prose), ("real", real))}
 
 
 def _ordinary(folder: Path) -> bytes:

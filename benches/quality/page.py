@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from . import tables
+from . import routing_tables, tables
 from .bars import Bar, bars, bars_table, families, transforms
 from .rates import total
 
@@ -43,6 +43,16 @@ def render(facts: dict[str, Any]) -> str:
         refusals=tables.refusals(facts),
         latency=tables.latency(facts),
         hostile=tables.hostile(facts),
+        learned=routing_tables.learned(facts),
+        controls=routing_tables.controls(facts),
+        tiers=routing_tables.tiers(facts),
+        replays=routing_tables.replays(facts),
+        replay_controls=routing_tables.replay_controls(facts),
+        hard=routing_tables.hard(facts),
+        mix=routing_tables.mix(facts),
+        mix_loss=f"{100 * routing_tables.mixed_loss(facts):.2f} %",
+        decision=routing_tables.decision(facts),
+        splits=len(facts["routing"]["tiers"]["loss"]),
         semantic_block=semantic["block"],
         semantic_flag=semantic["flag"],
     )

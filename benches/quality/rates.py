@@ -1,5 +1,7 @@
 """How a figure is written: the rate, what was counted, and how far it can be trusted."""
 
+from statistics import fmean, pstdev
+
 import msgspec
 
 from neuralrouting.intervals import wilson
@@ -42,3 +44,13 @@ def total(rates: list[Rate]) -> Rate:
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Write a Markdown table."""
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def spread(values: list[float], *, digits: int) -> str:
+    """Write mean and standard deviation of a figure that was measured a few times."""
+    return f"{fmean(values):.{digits}f} +- {pstdev(values):.{digits}f}"
+
+
+def percents(shares: list[float]) -> str:
+    """The same of shares, in percent."""
+    return f"{spread([100 * share for share in shares], digits=1)} %"
