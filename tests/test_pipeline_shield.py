@@ -16,7 +16,7 @@ from neuralrouting.engine import Engine, Inspection
 from neuralrouting.errors import MalformedBody
 from neuralrouting.exchange import Arrival, Caller, Hints
 from neuralrouting.pipeline import Accounts, Pipeline, Routing
-from neuralrouting.pipeline.choosing import Choosing, NoOdds, NoOrders
+from neuralrouting.pipeline.choosing import Choosing
 from neuralrouting.providers.dispatcher import Dispatcher
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.storage.accounts import AccountRows
@@ -25,6 +25,7 @@ from neuralrouting.storage.recorder import Recorder
 from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.security import SecurityRows
 from neuralrouting.storage.writer import Writer
+from nothing_known import NoOdds, NoOrders
 
 pytestmark = pytest.mark.anyio
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hello"}],"user":"anna"}'

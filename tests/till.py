@@ -29,7 +29,7 @@ from neuralrouting.engine import Engine, Inspection, Limits
 from neuralrouting.errors import UpstreamError
 from neuralrouting.exchange import Arrival, Attempt, Budget, Caller, Chunk, Hints, Plan, Route
 from neuralrouting.pipeline import Accounts, Pipeline, Routing
-from neuralrouting.pipeline.choosing import Choosing, NoOdds, NoOrders
+from neuralrouting.pipeline.choosing import Choosing
 from neuralrouting.providers.base import Call, Completion
 from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream, Served
 from neuralrouting.providers.speeds import Speeds
@@ -44,6 +44,7 @@ from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.turns import credits_purse
 from neuralrouting.storage.verify import verify
 from neuralrouting.storage.writer import Writer
+from nothing_known import NoOdds, NoOrders
 from settling import new_account
 from stepping import Stepped
 

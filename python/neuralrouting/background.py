@@ -2,7 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from neuralrouting.engine import panicked
+from neuralrouting.errors import Unavailable
 
 
 class Background:
@@ -29,15 +33,38 @@ class Complaints:
     """Says what is wrong once, not every time, and again when it was well in between."""
 
     def __init__(self, log: logging.Logger) -> None:
-        self._log = log
+        self.log: Final = log
         self._said: dict[str, str] = {}
 
     def say(self, about: str, what: str) -> None:
         """Say what is wrong with something, unless that was said last."""
         if self._said.get(about) != what:
             self._said[about] = what
-            self._log.warning("%s", what)
+            self.log.warning("%s", what)
 
     def settle(self, about: str) -> bool:
         """Note that something is well; return whether it was not."""
         return self._said.pop(about, None) is not None
+
+
+async def again(
+    about: str, step: Callable[[], Coroutine[None, None, float]], complaints: Complaints, trouble: str, retry_s: float
+) -> None:
+    """Run a step for ever; it says after how many seconds it wants to run again, `retry_s` if it failed.
+
+    A database that is away is a complaint, `trouble`; a mistake of ours, or a panic of the core, is told with its
+    traceback. Neither ends the loop: what it follows would never be followed again.
+    """
+    while True:
+        wait_s = retry_s
+        try:
+            wait_s = await step()
+        except Unavailable as error:
+            complaints.say(about, f"{trouble}: {error.message}")
+        except BaseException as error:
+            if not isinstance(error, Exception) and not panicked(error):
+                raise
+            complaints.log.exception("%s; trying again", trouble)
+        else:
+            complaints.settle(about)
+        await asyncio.sleep(wait_s)

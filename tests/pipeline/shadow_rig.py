@@ -22,7 +22,6 @@ from neuralrouting.layers.cache import AnswerCache
 from neuralrouting.layers.classification import task_of
 from neuralrouting.layers.confidence import Confidence, matrix_settings
 from neuralrouting.pipeline.auditing import Auditor, Records
-from neuralrouting.pipeline.choosing import NoOrders
 from neuralrouting.pipeline.shadowing import Draws, Shadowing
 from neuralrouting.pipeline.turn import Turn
 from neuralrouting.providers.http import HttpClient
@@ -30,6 +29,7 @@ from neuralrouting.providers.openai import OpenAIProvider
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.judgements import Judgements
 from neuralrouting.storage.shadow_audits import ShadowAudit, ShadowAudits, ShadowFilter
+from nothing_known import NoOrders
 
 PLAN = Plan("paid", "Paid", 100, None, None, None, None, ("auto", "cost", "quality", "speed"), force_model=True)
 CHEAP, GOOD, JUDGE = "house/cheap", "house/good", "house/judge"

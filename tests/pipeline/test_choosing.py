@@ -22,11 +22,12 @@ from neuralrouting.exchange import Arrival, Bill, Caller, Facts, Hints, Lookup, 
 from neuralrouting.layers.classification import task_of
 from neuralrouting.layers.routing import CACHED_S
 from neuralrouting.layers.routing.affinity import CACHE
-from neuralrouting.pipeline.choosing import Choosing, NoOdds, OddsSource
+from neuralrouting.pipeline.choosing import Choosing, OddsSource
 from neuralrouting.pipeline.conversations import KEPT_S, Answered, Conversations
 from neuralrouting.pipeline.turn import Turn
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.rules import read_rules
+from nothing_known import NoOdds
 
 Json = dict[str, Any]
 ENGINE = Engine()

@@ -8,8 +8,8 @@ import pytest
 from shadow_rig import ANYTHING, CHEAP, GOOD, JUDGE, SETTINGS, config_of, opened_rig, says
 
 from fake_replies import Answer
+from neuralrouting.catalog import nanousd_of
 from neuralrouting.config import ModelConfig
-from neuralrouting.pipeline.auditing import nanousd_of
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.shadow_audits import DAY_MS, SetAside, ShadowAudits
 

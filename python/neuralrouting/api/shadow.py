@@ -10,9 +10,10 @@ from starlette.responses import Response
 from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of
 from neuralrouting.api.answers import json_response
-from neuralrouting.api.bodies import USD_PLACES, VerdictBody, amount, body_of
+from neuralrouting.api.bodies import VerdictBody, body_of
 from neuralrouting.api.changelog import changed
 from neuralrouting.api.figures import moment, money
+from neuralrouting.catalog import nanousd_of
 from neuralrouting.config import ShadowConfig
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller, JsonObject
@@ -129,7 +130,7 @@ async def shadow_figures(audits: ShadowAudits, account_id: str, settings: Shadow
         "judge": _trust(agreement),
         "today": {
             **money("cost", await audits.spent(account_id, now_ms)),
-            **money("budget", amount(settings.daily_usd, USD_PLACES, "daily_usd")),
+            **money("budget", nanousd_of(settings.daily_usd)),
         },
     }
 

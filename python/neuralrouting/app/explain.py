@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from neuralrouting.accounts.directory import Directory
-from neuralrouting.accounts.orders import Orders
 from neuralrouting.accounts.shields import Shields
 from neuralrouting.app import parts
-from neuralrouting.catalog import build_catalog
-from neuralrouting.config import Config, resolved_providers
+from neuralrouting.catalog import Catalog
+from neuralrouting.config import Config
 from neuralrouting.errors import NotFound
 from neuralrouting.exchange import Arrival, Caller, Decision, Hints, Plan
 from neuralrouting.layers.confidence import Confidence, matrix_settings
@@ -21,26 +20,24 @@ from neuralrouting.pipeline.deciding import Deciding
 from neuralrouting.pipeline.explaining import Explaining
 from neuralrouting.pipeline.inspecting import Inspecting
 from neuralrouting.pipeline.learning import Learning
-from neuralrouting.providers.local import find_model
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.plans import PlanRows
-from neuralrouting.storage.routing_settings import RoutingSettingsRows
 from neuralrouting.storage.rules import RuleRows
 
 DEFAULT_ACCOUNT = "default"
 """The account that `serve` makes when there is none."""
 
 
-async def explained(config: Config, environ: Mapping[str, str], account_id: str, body: bytes) -> Decision:
+async def explained(config: Config, catalog: Catalog, account_id: str, body: bytes) -> Decision:
     """Return what a gateway with this configuration would make of a request of an account's live key.
 
     Raises NotFound for an account that is not there, RequestError for a body that cannot be read. A gateway that runs
     knows more: answers in its memory, speeds it has measured, conversations under way.
     """
-    async with _parts(config, environ) as (explaining, directory):
+    async with _parts(config, catalog) as (explaining, directory):
         plan = await _plan(directory, account_id, config.billing.default_plan)
         caller = Caller(account_id, "explain", live=True)
         now_ms = time.time_ns() // 1_000_000
@@ -60,16 +57,14 @@ async def _plan(directory: Directory, account_id: str, default: str) -> Plan:
 
 
 @asynccontextmanager
-async def _parts(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[tuple[Explaining, Directory], None]:
-    local = find_model(config.local)
-    catalog = build_catalog(config, resolved_providers(config, environ), local.name if local is not None else None)
+async def _parts(config: Config, catalog: Catalog) -> AsyncGenerator[tuple[Explaining, Directory], None]:
     async with AsyncExitStack() as stack:
         database = await open_database(config.database_url, Path(config.data_dir))
         stack.push_async_callback(database.close)
         directory = Directory(PlanRows(database), AccountRows(database), BudgetRows(database))
         shields = Shields(RuleRows(database), config.shield)
-        orders = Orders(RoutingSettingsRows(database))
-        for part in (directory, shields, orders):
+        orders = await parts.open_orders(stack, database)
+        for part in (directory, shields):
             await part.start()
             stack.push_async_callback(part.close)
         learning = Learning(database, Confidence(catalog, matrix_settings(config)), period_s=1.0)

@@ -49,6 +49,12 @@ def cost_nanousd(
     return (total_picousd + max(0, completion_tokens) * paid_out + _HALF_NANO) // _NANO
 
 
+def nanousd_of(usd: str) -> int:
+    """Return a decimal text of dollars in nano-dollars, rounded down."""
+    whole, _, rest = usd.partition(".")
+    return int(whole or "0") * 1_000_000_000 + int(rest[:9].ljust(9, "0"))
+
+
 def blended_picousd(price: Price) -> int:
     """Return the list price per token of three prompt tokens to one completion token."""
     return (3 * price.input_picousd + price.output_picousd) // 4

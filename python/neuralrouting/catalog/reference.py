@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from neuralrouting.catalog.catalog import names_of
 from neuralrouting.catalog.models import Deployment
 from neuralrouting.catalog.prices import blended_picousd
+from neuralrouting.catalog.tiers import best_first
 from neuralrouting.config import RoutingConfig
 from neuralrouting.errors import ConfigError
 
@@ -28,7 +29,7 @@ def choose_reference(
         _check(routing.reference_model, known)
     for pool in ([d for d in servable if not d.simulated], [d for d in servable if d.simulated]):
         found = _named(routing.baseline_model, pool) or min(
-            (d for d in pool if d.tier == "premium"), key=_best, default=None
+            (d for d in pool if d.tier == "premium"), key=best_first, default=None
         )
         if found is not None:
             return found
@@ -38,10 +39,6 @@ def choose_reference(
 def _named(name: str, pool: Sequence[Deployment]) -> Deployment | None:
     """Of several that a name means the real one, then the dearest: they are one model in several places."""
     return min((d for d in pool if name in names_of(d)), key=lambda d: (d.simulated, -_price(d), d.id), default=None)
-
-
-def _best(d: Deployment) -> tuple[float, float, str]:
-    return -_price(d), -(d.quality or 0.0), d.id
 
 
 def _price(d: Deployment) -> float:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from neuralrouting.catalog.models import Price, Tier
+from neuralrouting.catalog.models import Deployment, Price, Tier
 from neuralrouting.catalog.prices import blended_picousd
 
 MEDIUM_FROM_PICOUSD: Final = 500_000
@@ -11,6 +11,17 @@ PREMIUM_FROM_PICOUSD: Final = 3_500_000
 """$3.50 per million tokens, blended 3:1: GPT-4o, the usual baseline, costs $4.375."""
 MEDIUM_CONTEXT_TOKENS: Final = 32_000
 """Who takes over what the economy tier cannot do must hold a long prompt."""
+
+TIER_RANK: Final[dict[Tier, int]] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
+
+
+def best_first(d: Deployment) -> tuple[int, float, float, str]:
+    """Sort by tier, then the dearer list price as the market's estimate, then measured quality, best first.
+
+    Public measurements cover few models and mostly mathematics, so they only break ties.
+    """
+    price = float(blended_picousd(d.price)) if d.price is not None else 0.0
+    return -TIER_RANK[d.tier], -price, -(d.quality or 0.0), d.id
 
 
 def tier_of(price: Price | None, context_tokens: int, *, fast_hardware: bool) -> Tier:

@@ -1,6 +1,5 @@
 """`neuralrouting explain`: what each layer makes of a prompt, and who would answer it at which price."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuralrouting.cli.options import account_option, bundled, config_option, json_option, load
+from neuralrouting.cli.options import account_option, bundled, catalog_of, config_option, json_option, load
 from neuralrouting.cli.show import print_table
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -49,10 +48,10 @@ def explain(prompt: str, asked: Mapping[str, Any], account: str, path: Path | No
 
     from neuralrouting.app.explain import explained
 
-    settings = load(path).config
+    loaded = load(path)
     text = sys.stdin.buffer.read().decode(errors="replace") if prompt == "-" else prompt
     body = {"model": "auto", **asked, "messages": [{"role": "user", "content": text}]}
-    decision = asyncio.run(explained(settings, os.environ, account, msgspec.json.encode(body)))
+    decision = asyncio.run(explained(loaded.config, catalog_of(loaded), account, msgspec.json.encode(body)))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(decision), indent=2))
     else:

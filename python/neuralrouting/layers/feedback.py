@@ -11,8 +11,6 @@ from neuralrouting.exchange import Said
 WEIGHT: Final = 0.25
 """What one word of feedback weighs beside a comparison: it is about one answer alone, given by who likes, and says
 little about how the reference would have done. Our judgement."""
-SIGN_WEIGHT: Final = 0.0
-"""What a sign that nobody gave on purpose weighs (`reask`, `edit`): nothing. Repeated templates look the same."""
 
 _Cell = tuple[str, str]
 

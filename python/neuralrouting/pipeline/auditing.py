@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from neuralrouting.accounts.bounds import Size, output_bound
-from neuralrouting.catalog import Deployment
+from neuralrouting.catalog import Deployment, nanousd_of
 from neuralrouting.config import Config
 from neuralrouting.engine import Engine, Inspection, RejectedBody, estimate_tokens
 from neuralrouting.errors import NotFound
@@ -287,12 +287,6 @@ class Auditor:
                 return
         if not agreed:
             await self._records.obey()
-
-
-def nanousd_of(usd: str) -> int:
-    """Return a decimal text of dollars in nano-dollars, rounded down."""
-    whole, _, rest = usd.partition(".")
-    return int(whole or "0") * 1_000_000_000 + int(rest[:9].ljust(9, "0"))
 
 
 def _size_of(asking: Inspection) -> Size:

@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from neuralrouting.accounts.admission import Admitted
-from neuralrouting.catalog import Deployment, Tier, blended_picousd
+from neuralrouting.catalog import TIER_RANK, Deployment, blended_picousd
 from neuralrouting.engine import Inspection, estimate_tokens
 from neuralrouting.errors import UpstreamError
 from neuralrouting.exchange import JsonObject, Route, Usage
@@ -22,7 +22,6 @@ from neuralrouting.providers.base import billed_usage, said_in
 from neuralrouting.providers.dispatcher import Dispatcher, OpenedStream, Served
 
 log = logging.getLogger("neuralrouting.pipeline")
-_RANKS: dict[Tier, int] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
 
 
 class Cascading:
@@ -86,7 +85,7 @@ class Cascading:
 def is_better(one: Deployment, other: Deployment) -> bool:
     """Whether one model is of a higher tier than another one, or dearer in the same tier."""
     if one.tier != other.tier:
-        return _RANKS[one.tier] > _RANKS[other.tier]
+        return TIER_RANK[one.tier] > TIER_RANK[other.tier]
     dear = [blended_picousd(d.price) if d.price is not None else 0 for d in (one, other)]
     return dear[0] > dear[1]
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from neuralrouting.accounts.orders import NO_ORDERS, AccountOrders
+from neuralrouting.accounts.orders import AccountOrders
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog, Deployment
 from neuralrouting.config import RoutingConfig
 from neuralrouting.engine import Inspection, Predictor
@@ -42,32 +42,6 @@ class OddsSource(Protocol):
     def predictor(self, account_id: str) -> Predictor | None:
         """Return what predicts for this account, None where the shipped heads do."""
         ...
-
-
-class NoOrders:
-    """Of a gateway in which no account orders anything."""
-
-    def of(self, account_id: str) -> AccountOrders:  # noqa: ARG002
-        """Return that nothing is ordered."""
-        return NO_ORDERS
-
-
-class NoOdds:
-    """Of a gateway that learns nothing: the tiers decide."""
-
-    def odds(
-        self,
-        account_id: str,  # noqa: ARG002
-        task: Task,  # noqa: ARG002
-        predicted: Mapping[str, float],  # noqa: ARG002
-        candidates: Sequence[Deployment],  # noqa: ARG002
-    ) -> tuple[Odds, ...]:
-        """Return that nothing is known."""
-        return ()
-
-    def predictor(self, account_id: str) -> Predictor | None:  # noqa: ARG002
-        """Return that the shipped heads predict."""
-        return None
 
 
 class Choosing:

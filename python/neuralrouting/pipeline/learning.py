@@ -4,11 +4,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
 from typing import Final
 
-from neuralrouting.background import Background, Complaints
-from neuralrouting.engine import Predictor, panicked
+from neuralrouting.background import Background, Complaints, again
+from neuralrouting.engine import Predictor
 from neuralrouting.errors import NotFound, Unavailable
 from neuralrouting.layers.confidence import Confidence, Snapshot
 from neuralrouting.pipeline.building import WRONG, Builder, Heads, read_heads, read_learned
@@ -24,6 +23,7 @@ START_S: Final = 2.0
 """How long the start of a worker waits for matrices; the rest is taken while it serves."""
 EXPIRE_S: Final = 60.0
 EMBEDDING_BYTES: Final = 256
+TROUBLE: Final = "confidence matrices cannot be kept up to date"
 
 _log = logging.getLogger("neuralrouting.learning")
 
@@ -60,8 +60,8 @@ class Learning:
         except TimeoutError:
             _log.info("many confidence matrices are still to be read; priors serve the accounts behind them")
         self._background.start(
-            follow=self._again("follow", self.follow, self._poll_s),
-            build=self._again("build", self.build_due, min(LOOK_S, self._period_s)),
+            follow=again("follow", self._following_on, self._complaints, TROUBLE, 0.0),
+            build=again("build", self._building_on, self._complaints, TROUBLE, 0.0),
         )
 
     async def close(self) -> None:
@@ -153,22 +153,16 @@ class Learning:
         before = self.confidence.snapshot(account_id)
         self.confidence.take(account_id, Snapshot(before.learned, before.built_ms, predictor, before.broken))
 
-    async def _again(self, what: str, step: Callable[[], Coroutine[None, None, None]], pause_s: float) -> None:
-        """Run a step for ever."""
-        while True:
-            # Workers that started together need not look at the same moment.
-            await asyncio.sleep(pause_s if what == "follow" else pause_s * random.uniform(0.5, 1.0))  # noqa: S311
-            try:
-                await step()
-            except Unavailable as error:
-                self._complaints.say(what, f"confidence matrices cannot be kept up to date: {error.message}")
-            except BaseException as error:
-                # To stop here would leave every account with what it knows today, for ever.
-                if not isinstance(error, Exception) and not panicked(error):
-                    raise
-                _log.exception("confidence matrices could not be kept up to date; trying again")
-            else:
-                self._complaints.settle(what)
+    async def _following_on(self) -> float:
+        await asyncio.sleep(self._poll_s)
+        await self.follow()
+        return 0.0
+
+    async def _building_on(self) -> float:
+        # After a pause, and not the same one everywhere: workers that started together need not look at one moment.
+        await asyncio.sleep(min(LOOK_S, self._period_s) * random.uniform(0.5, 1.0))  # noqa: S311
+        await self.build_due()
+        return 0.0
 
 
 def _predictor(heads: Heads) -> Predictor | None:

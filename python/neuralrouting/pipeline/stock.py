@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from neuralrouting.background import Background, Complaints
-from neuralrouting.engine import panicked
-from neuralrouting.errors import Unavailable
+from neuralrouting.background import Background, Complaints, again
 from neuralrouting.exchange import CacheEntry
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.entries import EntryRows
@@ -81,7 +79,11 @@ class CacheStock:
 
     def start(self) -> None:
         """Begin to fill the memory and to follow what changes; needs a running event loop."""
-        self._background.start(follow=self._again("follow", self.follow), tidy=self._again("tidy", self._tidy))
+        trouble = "stored answers cannot be followed"
+        self._background.start(
+            follow=again("follow", self.follow, self._complaints, trouble, self._poll_s),
+            tidy=again("tidy", self._tidy, self._complaints, trouble, self._poll_s),
+        )
 
     async def close(self) -> None:
         """Stop."""
@@ -113,23 +115,6 @@ class CacheStock:
             self._seq = page[-1][0] if page else seq
             self._warm = self._warm or len(page) < PAGE
         return 0.0 if len(page) == PAGE else self._poll_s
-
-    async def _again(self, what: str, step: Callable[[], Coroutine[None, None, float]]) -> None:
-        """Run a step for ever; it says after how many seconds it wants to run again."""
-        while True:
-            wait_s = self._poll_s
-            try:
-                wait_s = await step()
-            except Unavailable as error:
-                self._complaints.say(what, f"stored answers cannot be followed: {error.message}")
-            except BaseException as error:
-                # To follow no more would keep answers alive that were purged.
-                if not isinstance(error, Exception) and not panicked(error):
-                    raise
-                _log.exception("stored answers could not be followed; trying again")
-            else:
-                self._complaints.settle(what)
-            await asyncio.sleep(wait_s)
 
     async def _take_page(self, page: list[tuple[int, CacheEntry]]) -> None:
         gone: list[int] = []

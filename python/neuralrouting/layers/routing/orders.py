@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from neuralrouting.catalog import Deployment, Price, Tier, blended_picousd
+from neuralrouting.catalog import TIER_RANK, Deployment, Price, Tier, best_first, blended_picousd
 from neuralrouting.exchange import Mode, Odds
 from neuralrouting.layers.routing.asking import DEFAULT_OUTPUT_TOKENS, Ask, OddsOf, SpeedSource
 
@@ -22,7 +22,6 @@ DEARER, EQUAL = "dearer", "costs the same"
 LOWER, SLOWER = "a lower tier, or cheaper in the same", "slower, or not measured"
 BEHIND = frozenset((DEARER, EQUAL, LOWER, SLOWER))
 """What models lose by of which nothing else is to be said."""
-TIER_RANK: dict[Tier, int] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -59,15 +58,6 @@ def order_of(mode: Mode, capable: list[Deployment], ask: Ask, speeds: SpeedSourc
     return Order(rule, ordered, len(ordered), behind, {}, {})
 
 
-def _best(d: Deployment) -> tuple[int, float, float, str]:
-    """Best first: higher tier, then the dearer list price as the market's estimate, then measured quality.
-
-    Public measurements cover few models and mostly mathematics, so they only break ties.
-    """
-    price = blended(d.price) if d.price is not None else 0.0
-    return -TIER_RANK[d.tier], -price, -(d.quality or 0.0), d.id
-
-
 _Plain = tuple[str, list[Deployment], str]
 
 
@@ -76,7 +66,7 @@ def _by_cost(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> _Pla
 
 
 def _by_quality(capable: list[Deployment], _ask: Ask, _speeds: SpeedSource) -> _Plain:
-    return "highest tier, dearest first", sorted(capable, key=_best), LOWER
+    return "highest tier, dearest first", sorted(capable, key=best_first), LOWER
 
 
 def _by_speed(capable: list[Deployment], ask: Ask, speeds: SpeedSource) -> _Plain:

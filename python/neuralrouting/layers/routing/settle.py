@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from neuralrouting.catalog import Deployment, blended_picousd, names_of
+from neuralrouting.catalog import TIER_RANK, Deployment, blended_picousd, names_of
 from neuralrouting.exchange import Considered, Mode
 from neuralrouting.layers.routing.affinity import CACHE, TOOL_LOOP, Stay, keeps
 from neuralrouting.layers.routing.asking import Ask, Wish, expected_output_tokens
-from neuralrouting.layers.routing.orders import DEARER, EQUAL, TIER_RANK, Order
+from neuralrouting.layers.routing.orders import DEARER, EQUAL, Order
 
 _COOLING = "it failed a moment ago"
 _REAL = "simulated: it never stands in for a real model"

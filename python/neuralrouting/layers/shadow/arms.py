@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from neuralrouting.catalog import Deployment, Tier, blended_picousd
-
-_TIER_RANK: dict[Tier, int] = {"economy": 0, "fast": 1, "medium": 2, "premium": 3}
+from neuralrouting.catalog import TIER_RANK, Deployment, blended_picousd
 
 
 class Arms(msgspec.Struct, frozen=True):
@@ -72,10 +70,10 @@ def cheaper(one: Deployment, other: Deployment) -> bool:
     if same_weights(one, other):
         return False
     if one.price is None or other.price is None:
-        return _TIER_RANK[one.tier] < _TIER_RANK[other.tier]
+        return TIER_RANK[one.tier] < TIER_RANK[other.tier]
     return blended_picousd(one.price) < blended_picousd(other.price)
 
 
 def _best(d: Deployment) -> tuple[int, int, str]:
     """Best first: higher tier, then the dearer list price as the market's estimate."""
-    return -_TIER_RANK[d.tier], -blended_picousd(d.price) if d.price is not None else 0, d.id
+    return -TIER_RANK[d.tier], -blended_picousd(d.price) if d.price is not None else 0, d.id

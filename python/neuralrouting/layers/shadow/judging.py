@@ -13,7 +13,6 @@ from neuralrouting.layers.shadow.said import Question, Verdict
 
 JUDGE_TOKENS: Final = 512
 """Room for one ballot: it needs about 40 tokens, models that think first need the rest."""
-MAX_NOTE_CHARS: Final = 200
 Side = Literal["A", "B", "tie"]
 Reason = Literal["correctness", "completeness", "instructions", "safety", "clarity", "equal"]
 
