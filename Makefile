@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo serve test check chaos bench quality lint format lock clean
+.PHONY: help demo serve test check chaos bench quality screenshots lint format lock clean
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -34,7 +34,7 @@ serve: .venv/.built ## Start the gateway at 127.0.0.1:8080
 test: lint ## Run everything that CI runs: lint, types, contracts, Rust and Python tests
 	cargo test --locked --quiet
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest neuralrouting._core
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: test ## The same as test
 
@@ -57,7 +57,7 @@ format: .venv/.installed ## Format Python and Rust, mend what lint can mend
 	$(BIN)/ruff format $(PYTHON_FILES)
 	cargo fmt
 
-bench: .venv/.built ## Measure the native core, admission, the ledger, cache hits, learning, then a gateway under load (six minutes)
+bench: .venv/.built ## Measure the native core, admission, the ledger, cache hits, learning, telemetry, then a gateway under load (six minutes)
 	cargo bench --locked
 	$(BIN)/python -m benches.hostile
 	$(BIN)/python -m benches.admission
@@ -65,13 +65,19 @@ bench: .venv/.built ## Measure the native core, admission, the ledger, cache hit
 	$(BIN)/python -m benches.routing
 	$(BIN)/python -m benches.rules
 	$(BIN)/python -m benches.matrix
+	$(BIN)/python -m benches.telemetry
 	$(BIN)/python -m benches.cache
 	$(BIN)/python -m benches.learning
+	$(BIN)/python -m benches.tails
 	$(BIN)/python -m benches.gateway
 
 quality: .venv/.built ## Measure shield, classifier and cache on labelled rows and write docs/quality.md (DATA=DIR, EMBEDDER=DIR)
 	@test -n "$(DATA)" || { echo "say where the labelled rows are: make quality DATA=DIR" >&2; exit 1; }
 	$(BIN)/python -m benches.quality "$(DATA)" $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
+
+screenshots: .venv/.built ## Take a picture of every page on demo data: all into target/screenshots, some into docs/images
+	@command -v chromium >/dev/null || { echo "Chromium is missing: apt install chromium" >&2; exit 1; }
+	$(BIN)/python -m benches.screenshots --docs docs/images
 
 lock: $(UV) ## Pin every dependency again, newest versions first
 	$(UV) pip compile --quiet --no-header --universal --upgrade --generate-hashes --python-version 3.11 \
