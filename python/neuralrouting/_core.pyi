@@ -14,11 +14,13 @@ __all__ = [
     "Hit",
     "Inspection",
     "Limits",
+    "Metrics",
     "Permit",
     "Predictor",
     "Refusal",
     "RejectedBody",
     "RejectedRules",
+    "Series",
     "Shield",
     "Verdict",
     "__version__",
@@ -184,6 +186,9 @@ class Shield:
 
     def __new__(cls, *rules: str, model: bool = True) -> Shield: ...
     def scan(self, text: str, *, channel: str = "user") -> Verdict: ...
+    def rules(self) -> list[tuple[str, str, str, float]]:
+        """The rules that count, as (id, tier, category, weight)."""
+
     @property
     def hash(self) -> str: ...
 
@@ -275,6 +280,10 @@ class Inspection:
     @property
     def miss_reason(self) -> str | None:
         """Why no answer to another question was given; None when one was, or nobody looked."""
+
+    @property
+    def spent_ns(self) -> tuple[int, int, int, int, int]:
+        """Nanoseconds for reading, shield, cache, classification and prediction; next to none for what was not done."""
 
     @property
     def undecided(self) -> bool:
@@ -456,6 +465,45 @@ class Refusal:
     def remaining_tokens(self) -> int | None: ...
     @property
     def reset_tokens_ms(self) -> int | None: ...
+
+@final
+class Series:
+    """Where one series is counted: by `add` for counters, `observe` for histograms, `set` for gauges.
+
+    Numbers are in what the family counts, as microseconds. A call of another kind does nothing. Raises OverflowError
+    for a number that is negative, but for `set`, or has more than 64 bits.
+    """
+
+    def add(self, n: int) -> None: ...
+    def observe(self, value: int) -> None: ...
+    def set(self, value: int) -> None: ...
+
+@final
+class Metrics:
+    """The metrics of one worker, shared with all workers that name the same directory.
+
+    Made in the worker, after it was forked. A family is (name, help, kind, labels, how many of what is counted make up
+    one of the unit in its name, bounds of a histogram's buckets); kinds are `counter`, `histogram`, and for gauges how
+    those of several workers become one: `sum`, `most`, `least`. All workers bring the same families. Raises OSError
+    when the directory cannot be made or used, ValueError for a family that cannot be written.
+    """
+
+    def __new__(
+        cls, directory: str, families: Sequence[tuple[str, str, str, Sequence[str], int, Sequence[int]]]
+    ) -> Metrics: ...
+    def series(self, family: int, values: Sequence[str]) -> Series:
+        """Find, or begin, the series of a family, by its place, with these values of its labels.
+
+        Beyond 4,096 series, and for labels of more than a kilobyte, it is that whose labels are all `other`. Raises
+        ValueError.
+        """
+
+    @property
+    def turned_away(self) -> int:
+        """How often a series was not kept and another one, `other`, returned instead; of all workers."""
+
+    def render(self, *, openmetrics: bool = False) -> bytes:
+        """Write all series as Prometheus reads them: text format 0.0.4, or OpenMetrics 1.0."""
 
 @final
 class Limits:

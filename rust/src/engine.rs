@@ -2,6 +2,7 @@
 
 mod decider;
 mod inspection;
+mod spent;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use crate::request::{self, Request, RoutingMode};
 use crate::semantic::{Miss, Probe, Unfit};
 use crate::shield::{Shield, Verdict};
 use decider::{cosine, decider_of};
+use spent::Laps;
+pub use spent::Spent;
 
 /// The least cosine of the built-in embedder at which the second embedder is asked.
 ///
@@ -140,6 +143,8 @@ pub struct Inspection {
     pub classification: Option<Classification>,
     /// How cheaper models would fare; none when an earlier answer was found.
     pub prediction: Option<Prediction>,
+    /// How long each part took.
+    pub spent: Spent,
     threshold: f32,
     nominees: Vec<Nominee>,
     tenant: Box<str>,
@@ -169,6 +174,7 @@ impl Engine {
     /// # Errors
     /// A [`Rejection`] with status 400 for bad JSON and 422 for a bad field or hint.
     pub fn inspect(&self, body: &[u8], tenant: &str, hints: Hints<'_>) -> Result<Inspection, Rejection> {
+        let (mut laps, mut spent) = (Laps::start(), Spent::default());
         let (tree, text) = Tree::parse(body)?;
         let root = tree.root(text);
         let mut request = Request::read(root)?;
@@ -181,7 +187,9 @@ impl Engine {
             routing_mode: request.routing_mode.map(RoutingMode::as_str),
         };
         let key = digest::key_of(root, policy);
+        spent.read_ns = laps.lap();
         let verdict = hints.shield.map(|shield| shield.scan_request(root));
+        spent.shield_ns = laps.lap();
         let mut hit = if hints.read_cache { self.exact(&key) } else { None };
         let probe = match &hit {
             Some(_) => None,
@@ -199,7 +207,8 @@ impl Engine {
             Some(Err(why)) => miss = Some(Miss::Unfit(*why)),
             _ => {}
         }
-        let judged = hit.is_none().then(|| self.judge(root, hints.predictor));
+        spent.cache_ns = laps.lap();
+        let judged = hit.is_none().then(|| self.judge(root, hints.predictor, (&mut laps, &mut spent)));
         let (classification, prediction) = judged.unzip();
         let probe = probe.and_then(Result::ok);
         let tenant = tenant.into();
@@ -212,6 +221,7 @@ impl Engine {
             verdict,
             classification,
             prediction,
+            spent,
             threshold,
             nominees,
             tenant,
@@ -219,12 +229,20 @@ impl Engine {
         })
     }
 
-    /// Classify and predict with one scan of the last user turn.
-    fn judge(&self, root: Value<'_>, predictor: Option<&Predictor>) -> (Classification, Prediction) {
+    /// Classify and predict with one scan of the last user turn, which counts as classification.
+    fn judge(
+        &self,
+        root: Value<'_>,
+        predictor: Option<&Predictor>,
+        (laps, spent): (&mut Laps, &mut Spent),
+    ) -> (Classification, Prediction) {
         let text = request::last_user_text(root);
         let reading = self.classifier.read(&text);
+        let classification = self.classifier.classify_reading(&reading, root);
+        spent.classify_ns = laps.lap();
         let prediction = predictor.unwrap_or(&self.predictor).predict(&text, &reading);
-        (self.classifier.classify_reading(&reading, root), prediction)
+        spent.predict_ns = laps.lap();
+        (classification, prediction)
     }
 
     /// Look for an answer once more, after others were stored.

@@ -13,6 +13,8 @@ mod exact;
 mod fields;
 mod json;
 pub mod limits;
+mod mapped;
+pub mod metrics;
 pub mod near;
 #[expect(clippy::cast_precision_loss, reason = "counts, far below 2^24")]
 pub mod predict;
@@ -29,7 +31,7 @@ pub use chunk::{PlainChunk, plain_chunk};
 pub use classify::{Classification, Classifier, Domain, Stakes, Task};
 pub use digest::{Key, hex};
 pub use embed::{DIMENSIONS, Embedder, Embedding};
-pub use engine::{Engine, Hints, Hit as CacheHit, Inspection, Level, Semantic};
+pub use engine::{Engine, Hints, Hit as CacheHit, Inspection, Level, Semantic, Spent};
 pub use error::{Fault, Rejection};
 pub use exact::{Clock, ExactCache, Purge, StoredReply};
 pub use json::{Children, Kind, MAX_DEPTH, MAX_NUMBER_BYTES, MAX_STRUCTURAL, Members, Tree, Value};

@@ -2,20 +2,17 @@
 //!
 //! Each subject (an account, a key) has files in a folder that the workers share and map into memory. There are no
 //! locks: a worker may be stopped or killed at any instruction and neither holds up another nor lets too much in.
-//! [`log`] counts requests, [`buckets`] tokens, [`places`] what is in flight; [`subject`] knows the files, [`folder`]
-//! makes them, [`shared`] maps them, [`tally`] reads them all. All workers must see the same clock and the same process numbers, so they share a
-//! machine, and a container if there is one.
+//! [`log`] counts requests, [`buckets`] tokens, [`places`] what is in flight; [`subject`] knows the files, which
+//! [`crate::mapped`] makes and maps, [`tally`] reads them all. All workers must see the same clock, so they share a
+//! machine.
 
 mod buckets;
 mod error;
-mod folder;
 #[cfg(test)]
 mod interleave;
 mod log;
 mod permit;
 mod places;
-mod process;
-mod shared;
 mod subject;
 mod tally;
 #[cfg(test)]
@@ -30,14 +27,13 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::mapped::{Folder, Process};
 use buckets::{MAX_TOKENS, Outcome};
 pub use error::LimitError;
-use folder::Folder;
 use log::{MAX_REQUESTS, WINDOW_NS};
 pub use permit::{Limit, Permit, Refusal, Room};
 use permit::{Reserved, whole_ms};
 use places::MAX_PLACES;
-use process::Process;
 use subject::Subject;
 
 /// Subjects whose files stay mapped, two mappings each: a process may have 65,530 on Linux. Who holds a permit of a

@@ -238,6 +238,11 @@ impl Shield {
         &self.hash
     }
 
+    /// The rules that count: id, tier, category and weight, in the order in which they are read.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, Tier, &str, f64)> {
+        self.facts.iter().map(|rule| (&*rule.id, rule.tier, &*rule.category, rule.weight))
+    }
+
     /// Scan one text.
     #[must_use]
     pub fn scan(&self, text: &str, channel: Channel) -> Verdict {

@@ -6,8 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::process::Process;
 use super::words::Words;
+use crate::mapped::Process;
 
 /// How many words the counters take, and how many processes may share them.
 pub(super) const WORDS: usize = 64;

@@ -5,13 +5,12 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use crate::mapped::{Folder, MapError, Process, Shared};
+
 use super::buckets::{self, Buckets};
 use super::error::LimitError;
-use super::folder::Folder;
 use super::log::{self, Log, Outcome, Room};
 use super::places::{self, Places};
-use super::process::Process;
-use super::shared::Shared;
 
 /// What a file is, and in which version. Raise it when the layout changes: the name of the file holds it too.
 const LOG_MAGIC: [u8; 8] = *b"nr-log-1";
@@ -86,7 +85,7 @@ impl Subject {
             let capacity = log.name_successor(limit);
             if capacity <= file.capacity || !log::is_capacity(capacity) {
                 let path = folder.path_of(&log_name(&self.stem, file.capacity));
-                return Err(LimitError::Damaged { path, what: "it names no successor" });
+                return Err(LimitError::Map(MapError::Damaged { path, what: "it names no successor" }));
             }
             file = map_log(folder, &self.stem, capacity, &log.seal())?;
         }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::mapped::{Folder, MapError};
+
 use super::error::LimitError;
-use super::folder::Folder;
 use super::subject;
 
 /// Requests of the last 60 seconds of every subject that has any, by the SHA-256 of its name in hex.
@@ -15,7 +16,7 @@ pub(super) fn tally(folder: &Folder, now: u64) -> Result<Vec<(String, u64)>, Lim
         let Some((stem, capacity)) = subject::log_of(&name) else { continue };
         let count = match subject::map_log(folder, stem, capacity, &[]) {
             Ok(file) => capacity - file.log().room(capacity, now).remaining,
-            Err(LimitError::Damaged { .. }) => continue, // nobody is let in by it either
+            Err(LimitError::Map(MapError::Damaged { .. })) => continue, // nobody is let in by it either
             Err(error) => return Err(error),
         };
         if count > 0 {

@@ -149,6 +149,13 @@ impl Inspection {
         self.found.miss.map(Miss::as_str)
     }
 
+    /// Nanoseconds for reading, shield, cache, classification and prediction.
+    #[getter]
+    fn spent_ns(&self) -> (u64, u64, u64, u64, u64) {
+        let spent = self.found.spent;
+        (spent.read_ns, spent.shield_ns, spent.cache_ns, spent.classify_ns, spent.predict_ns)
+    }
+
     /// Whether candidates wait for the second embedder to decide on them.
     #[getter]
     fn undecided(&self) -> bool {

@@ -8,19 +8,29 @@ use pyo3::pybacked::PyBackedStr;
 use rustix::io::Errno;
 
 use crate::limits::{self, Ask, Entry, LimitError};
+use crate::mapped::MapError;
+
+impl From<MapError> for PyErr {
+    fn from(error: MapError) -> Self {
+        let message = error.to_string();
+        let (errno, path) = match error {
+            MapError::Io { path, source, .. } => (source.raw_os_error(), path),
+            MapError::Damaged { path, .. } => (Some(Errno::IO.raw_os_error()), path),
+            MapError::NotOurs { path } => (Some(Errno::PERM.raw_os_error()), path),
+        };
+        let errno = errno.unwrap_or(Errno::IO.raw_os_error());
+        PyOSError::new_err((errno, message, path.display().to_string()))
+    }
+}
 
 impl From<LimitError> for PyErr {
     fn from(error: LimitError) -> Self {
         let message = error.to_string();
-        let (errno, path) = match error {
-            LimitError::Io { path, source, .. } => (source.raw_os_error(), path),
-            LimitError::Damaged { path, .. } => (Some(Errno::IO.raw_os_error()), path),
-            LimitError::NotOurs { path } => (Some(Errno::PERM.raw_os_error()), path),
-            LimitError::TooManyProcesses { .. } => return PyOSError::new_err(message),
-            LimitError::TooLarge { .. } => return PyValueError::new_err(message),
-        };
-        let errno = errno.unwrap_or(Errno::IO.raw_os_error());
-        PyOSError::new_err((errno, message, path.display().to_string()))
+        match error {
+            LimitError::Map(error) => error.into(),
+            LimitError::TooManyProcesses { .. } => PyOSError::new_err(message),
+            LimitError::TooLarge { .. } => PyValueError::new_err(message),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod inspection;
 mod limits;
+mod metrics;
 mod predict;
 mod question;
 mod reply;
@@ -28,6 +29,8 @@ mod _core {
     use super::inspection::Inspection;
     #[pymodule_export]
     use super::limits::{Limits, Permit, Refusal};
+    #[pymodule_export]
+    use super::metrics::{Metrics, Series};
     #[pymodule_export]
     use super::predict::{Predictor, route_features};
     #[pymodule_export]

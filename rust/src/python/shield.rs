@@ -173,6 +173,13 @@ impl Shield {
         Ok(Verdict(if text.len() > KEEP_LOCK_BYTES { py.detach(scan) } else { scan() }))
     }
 
+    /// The rules that count, as (id, tier, category, weight), in the order in which they are read.
+    fn rules(&self) -> Vec<(&str, &'static str, &str, f64)> {
+        let told =
+            |(id, tier, category, weight): (_, crate::Tier, _, _)| (id, tier.as_str(), category, weight);
+        self.0.rules().map(told).collect()
+    }
+
     #[getter]
     fn hash(&self) -> &str {
         self.0.hash()

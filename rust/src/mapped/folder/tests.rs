@@ -10,7 +10,7 @@ fn folder(directory: &Path) -> Folder {
     Folder::open(directory, Process::current()).unwrap()
 }
 
-fn map(folder: &Folder) -> Result<Shared, LimitError> {
+fn map(folder: &Folder) -> Result<Shared, MapError> {
     folder.map("a", KIND, 16, |words| words[5] = 55)
 }
 
@@ -23,7 +23,7 @@ fn a_folder_is_named_by_the_boot_and_is_this_users_alone() {
     assert_eq!(fs::metadata(parent).unwrap().permissions().mode() & 0o777, 0o700);
     fs::set_permissions(parent, PermissionsExt::from_mode(0o750)).unwrap();
     let again = Folder::open(&directory.path().join("deep/limits"), Process::current());
-    assert!(matches!(again, Err(LimitError::NotOurs { .. })));
+    assert!(matches!(again, Err(MapError::NotOurs { .. })));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_file_that_is_not_ours_is_refused() {
     for bad in [&[][..], &whole[..64], &other_kind, &[&whole[..], &[0; 8]].concat()] {
         fs::write(folder.path_of("a"), bad).unwrap();
         let Err(error) = map(&folder) else { panic!("{} bytes were taken", bad.len()) };
-        assert!(matches!(error, LimitError::Damaged { .. }), "{error}");
+        assert!(matches!(error, MapError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains("delete it"));
     }
 }
@@ -73,5 +73,5 @@ fn a_folder_that_cannot_be_made_says_so() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("file"), "").unwrap();
     let Err(error) = Folder::open(&directory.path().join("file"), Process::current()) else { panic!() };
-    assert!(error.to_string().starts_with("cannot make the folder of the rate limits: "), "{error}");
+    assert!(error.to_string().starts_with("cannot make a folder that workers share: "), "{error}");
 }

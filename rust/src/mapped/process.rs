@@ -12,12 +12,16 @@ const START_BITS: u32 = 26;
 /// A process: its number and when it started, in 48 bits, never zero. The number alone would not do: in a container
 /// that was started anew, the new worker has the number of the dead one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process(pub(super) u64);
+pub(crate) struct Process(pub(crate) u64);
 
 impl Process {
     /// This process. It must not fork afterwards, since the child would pass for its parent.
-    pub(super) fn current() -> Self {
-        let pid = std::process::id();
+    pub(crate) fn current() -> Self {
+        Self::of(std::process::id())
+    }
+
+    /// The process that has this number now.
+    pub(crate) fn of(pid: u32) -> Self {
         Self::new(pid, read_stat(pid).map_or(0, |stat| stat.start))
     }
 
@@ -26,7 +30,7 @@ impl Process {
     }
 
     /// Does it live? When in doubt, yes: a place that is held for too long is better than one that is given twice.
-    pub(super) fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         let number = self.0 & mask(PID_BITS);
         let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw) else { return false };
         if test_kill_process(pid) == Err(Errno::SRCH) {

@@ -1,4 +1,4 @@
-//! The folder with the files of all subjects: made whole and checked before they are mapped.
+//! A folder with files: made whole and checked before they are mapped.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::LimitError;
+use super::MapError;
 use super::process::Process;
 use super::shared::Shared;
 
@@ -19,7 +19,7 @@ const MAGIC: usize = 0;
 const WORDS: usize = 1;
 
 /// A folder for this boot of the machine: the clock starts anew with the next one.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// Names files that are being made so that no two processes, and no two threads, make the same one.
     me: Process,
@@ -28,42 +28,42 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Make the folder if it is missing.
-    pub(super) fn open(directory: &Path, me: Process) -> Result<Self, LimitError> {
+    pub(crate) fn open(directory: &Path, me: Process) -> Result<Self, MapError> {
         let path = directory.join(boot_id());
         let failed = |doing| failed(doing, &path);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&path)
-            .map_err(failed("make the folder of the rate limits"))?;
-        let found = fs::metadata(&path).map_err(failed("look at the folder of the rate limits"))?;
+            .map_err(failed("make a folder that workers share"))?;
+        let found = fs::metadata(&path).map_err(failed("look at a folder that workers share"))?;
         if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
-            return Err(LimitError::NotOurs { path });
+            return Err(MapError::NotOurs { path });
         }
         Ok(Self { path, me, made: AtomicU64::new(0) })
     }
 
-    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// The names of all files.
-    pub(super) fn names(&self) -> Result<Vec<String>, LimitError> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, MapError> {
         let read = fs::read_dir(&self.path).and_then(|entries| {
             entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
         });
-        read.map_err(failed("read the folder of the rate limits", &self.path))
+        read.map_err(failed("read a folder that workers share", &self.path))
     }
 
     /// Map a file of a kind and a number of words. When it is missing it is made, whole, with what `fill` writes behind
     /// its header; when several processes make it at once, all of them map the first one's.
-    pub(super) fn map(
+    pub(crate) fn map(
         &self,
         name: &str,
         magic: [u8; 8],
         words: usize,
         fill: impl FnOnce(&mut [u64]),
-    ) -> Result<Shared, LimitError> {
+    ) -> Result<Shared, MapError> {
         let path = self.path_of(name);
         let header = (u64::from_le_bytes(magic), words as u64);
         match open(&path) {
@@ -80,7 +80,7 @@ impl Folder {
 
     /// Every byte is written before the file gets its name: one that has a name is whole, and its space is taken, so
     /// that a disk which fills up later cannot end the process.
-    fn make(&self, path: &Path, content: &[u64]) -> Result<(), LimitError> {
+    fn make(&self, path: &Path, content: &[u64]) -> Result<(), MapError> {
         let nth = self.made.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.path_of(&format!(".{:x}.{nth}", self.me.0));
         let bytes: Vec<u8> = content.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -97,7 +97,7 @@ impl Folder {
             });
         // It may be missing, when there was no room for its name; what counts is whether it was written.
         let _ = fs::remove_file(&unfinished);
-        written.map_err(failed("make the file of a rate limit", path))
+        written.map_err(failed("make a file that workers share", path))
     }
 }
 
@@ -105,16 +105,16 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
 }
 
-fn check(file: io::Result<File>, path: &Path, header: (u64, u64)) -> Result<Shared, LimitError> {
+fn check(file: io::Result<File>, path: &Path, header: (u64, u64)) -> Result<Shared, MapError> {
     let failed = |doing| failed(doing, path);
-    let damaged = |what| LimitError::Damaged { path: path.to_owned(), what };
-    let file = file.map_err(failed("open the file of a rate limit"))?;
-    let bytes = file.metadata().map_err(failed("look at the file of a rate limit"))?.len();
+    let damaged = |what| MapError::Damaged { path: path.to_owned(), what };
+    let file = file.map_err(failed("open a file that workers share"))?;
+    let bytes = file.metadata().map_err(failed("look at a file that workers share"))?.len();
     if bytes != header.1 * size_of::<u64>() as u64 {
         return Err(damaged("its size is wrong"));
     }
     let words = usize::try_from(header.1).map_err(|_| damaged("its size is wrong"))?;
-    let shared = Shared::map(&file, words).map_err(failed("map the file of a rate limit"))?;
+    let shared = Shared::map(&file, words).map_err(failed("map a file that workers share"))?;
     let found = shared.words();
     if (found[MAGIC].load(Ordering::Relaxed), found[WORDS].load(Ordering::Relaxed)) != header {
         return Err(damaged("its header is wrong"));
@@ -122,8 +122,8 @@ fn check(file: io::Result<File>, path: &Path, header: (u64, u64)) -> Result<Shar
     Ok(shared)
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LimitError {
-    move |source| LimitError::Io { doing, path: path.to_owned(), source }
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MapError {
+    move |source| MapError::Io { doing, path: path.to_owned(), source }
 }
 
 /// Linux names each boot. Elsewhere stamps of an earlier boot are told by lying in the future, mostly.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use memmap2::{MmapOptions, MmapRaw};
 
 /// A mapped file. What one process writes, all others see.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     map: MmapRaw,
     words: usize,
 }
@@ -15,7 +15,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Map the first `words` words of a file that is open for reading and writing and has at least that many: the
     /// caller has checked its length, since reading a page beyond its end would end the process.
-    pub(super) fn map(file: &File, words: usize) -> io::Result<Self> {
+    pub(crate) fn map(file: &File, words: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(words * size_of::<u64>()).map_raw(file)?;
         Ok(Self { map, words })
     }
@@ -23,7 +23,7 @@ impl Shared {
     /// The words.
     #[expect(unsafe_code, reason = "a slice over memory that the compiler did not hand out")]
     #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins at a page")]
-    pub(super) fn words(&self) -> &[AtomicU64] {
+    pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping begins at a page, so it is aligned; it has `words` words (`map` asked for so many and
         // succeeded) and lives as long as `self`, from which the slice borrows. Every bit pattern is an `AtomicU64`,
         // and everyone, here and in other processes, reaches the memory through such slices only.
