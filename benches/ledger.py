@@ -18,6 +18,7 @@ import msgspec
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.database import open_database
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import Settlement, Turn, Want, budget_purse, credits_purse
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -81,7 +82,7 @@ async def _prepare(url: str | None, data_dir: Path) -> None:
     database = await open_database(url, data_dir)
     books = Books(database)
     for account in range(ACCOUNTS):
-        await AccountRows(database).ensure(f"account-{account}", "measured", 1)
+        await AccountRows(database).ensure(f"account-{account}", "measured", 1, actor=GATEWAY)
         await books.top_up(f"account-{account}", CREDITS_MC, "first", "bench", "to begin with")
     for budget in BUDGETS:
         await new_budget(database, budget, 10**15, "account-0")

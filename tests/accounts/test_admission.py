@@ -23,6 +23,7 @@ from neuralrouting.exchange import Arrival, Budget, Caller, Hints, Mode, Route, 
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import Database
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import Settlement, credits_purse
 from settling import NOON_MS, new_account, request_row
 
@@ -93,7 +94,7 @@ class Desk:
         """Set a budget and wait until it is known."""
         budget = Budget("b1", "acme", "Monthly", "account", "", "total", limit_nanousd, action)
         budget = msgspec.structs.replace(budget, **more)
-        await self.rows.put(budget, int(time.time() * 1_000))
+        await self.rows.put(budget, int(time.time() * 1_000), actor=GATEWAY)
         async with asyncio.timeout(5):
             while budget not in self.directory.budgets_of("acme"):  # noqa: ASYNC110  it polls
                 await asyncio.sleep(0.02)

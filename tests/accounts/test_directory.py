@@ -20,6 +20,7 @@ from neuralrouting.storage.accounts import AccountRow, AccountRows
 from neuralrouting.storage.budgets import BudgetRows
 from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import budget_purse
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +58,7 @@ async def elsewhere(database_place: tuple[str | None, Path]) -> AsyncIterator[El
     opened = await open_database(*database_place)
     rows = Elsewhere(opened)
     for account_id in ("acme", "other"):
-        await rows.accounts.ensure(account_id, account_id, now_ms(), "free")
+        await rows.accounts.ensure(account_id, account_id, now_ms(), "free", actor=GATEWAY)
     yield rows
     await opened.close()
 
@@ -114,19 +115,19 @@ async def test_what_is_there_is_known_from_the_start(directory: Directory):
 
 
 async def test_another_plan_reaches_a_running_worker(directory: Directory, elsewhere: Elsewhere):
-    await elsewhere.accounts.set_plan("acme", "growth", now_ms())
+    await elsewhere.accounts.set_plan("acme", "growth", now_ms(), actor=GATEWAY)
     await until(lambda: plan_id(directory, "acme") == "growth")
     assert plan_id(directory, "other") == "free"
 
 
 async def test_a_new_a_changed_and_a_removed_plan_reach_a_running_worker(directory: Directory, elsewhere: Elsewhere):
-    await elsewhere.plans.put(TEAM, now_ms())
+    await elsewhere.plans.put(TEAM, now_ms(), actor=GATEWAY)
     await until(lambda: TEAM in directory.plans)
     assert [plan.id for plan in directory.plans][2:4] == ["team", "growth"]
     changed = replace(TEAM, modes=("auto",))
-    await elsewhere.plans.put(changed, now_ms())
+    await elsewhere.plans.put(changed, now_ms(), actor=GATEWAY)
     await until(lambda: changed in directory.plans)
-    await elsewhere.plans.remove("team")
+    await elsewhere.plans.remove("team", actor=GATEWAY)
     await until(lambda: len(directory.plans) == 5)
 
 
@@ -141,8 +142,8 @@ async def test_a_plan_given_by_a_command_reaches_a_running_worker(
 
 
 async def test_a_new_plan_never_leaves_its_accounts_without_one(directory: Directory, elsewhere: Elsewhere):
-    await elsewhere.plans.put(TEAM, now_ms())
-    await elsewhere.accounts.set_plan("acme", "team", now_ms())
+    await elsewhere.plans.put(TEAM, now_ms(), actor=GATEWAY)
+    await elsewhere.accounts.set_plan("acme", "team", now_ms(), actor=GATEWAY)
     seen: set[str | None] = set()
     await until(lambda: seen.add(plan_id(directory, "acme")) or "team" in seen)
     assert seen <= {"free", "team"}
@@ -151,8 +152,8 @@ async def test_a_new_plan_never_leaves_its_accounts_without_one(directory: Direc
 async def test_an_account_made_a_moment_ago_is_asked_for_once(
     directory: Directory, elsewhere: Elsewhere, accounts: AwayRows
 ):
-    await elsewhere.plans.put(TEAM, now_ms())
-    await elsewhere.accounts.ensure("new", "New", now_ms(), "team")
+    await elsewhere.plans.put(TEAM, now_ms(), actor=GATEWAY)
+    await elsewhere.accounts.ensure("new", "New", now_ms(), "team", actor=GATEWAY)
     assert (await directory.find_plan("new")) == TEAM
     assert directory.plan_of("new") == await directory.find_plan("new") == TEAM
     assert accounts.asked == 1
@@ -164,7 +165,7 @@ async def test_a_new_account_is_not_let_in_without_its_plan_while_the_database_i
     directory: Directory, elsewhere: Elsewhere, accounts: AwayRows
 ):
     accounts.away = True
-    await elsewhere.accounts.ensure("new", "New", now_ms(), "free")
+    await elsewhere.accounts.ensure("new", "New", now_ms(), "free", actor=GATEWAY)
     with pytest.raises(Unavailable):
         await directory.find_plan("new")
     assert (await directory.find_plan("acme")).id == "free"
@@ -178,21 +179,21 @@ async def test_an_account_whose_plan_is_gone_is_told_so(directory: Directory, el
 
 
 async def test_a_new_a_changed_and_a_removed_budget_reach_a_running_worker(directory: Directory, elsewhere: Elsewhere):
-    await elsewhere.budgets.put(MONTH, now_ms())
-    await elsewhere.budgets.put(USERS, now_ms())
+    await elsewhere.budgets.put(MONTH, now_ms(), actor=GATEWAY)
+    await elsewhere.budgets.put(USERS, now_ms(), actor=GATEWAY)
     await until(lambda: set(directory.budgets_of("acme")) == {MONTH, USERS})
     changed = replace(MONTH, limit_nanousd=7)
-    await elsewhere.budgets.put(changed, now_ms())
+    await elsewhere.budgets.put(changed, now_ms(), actor=GATEWAY)
     await until(lambda: set(directory.budgets_of("acme")) == {changed, USERS})
     for budget in (MONTH, USERS):
-        await elsewhere.budgets.remove(budget.id, "acme", now_ms())
+        await elsewhere.budgets.remove(budget.id, "acme", now_ms(), actor=GATEWAY)
     await until(lambda: directory.budgets_of("acme") == ())
 
 
 async def test_two_accounts_never_see_each_others_budgets(directory: Directory, elsewhere: Elsewhere):
     theirs = replace(MONTH, id="theirs", account_id="other")
-    await elsewhere.budgets.put(MONTH, now_ms())
-    await elsewhere.budgets.put(theirs, now_ms())
+    await elsewhere.budgets.put(MONTH, now_ms(), actor=GATEWAY)
+    await elsewhere.budgets.put(theirs, now_ms(), actor=GATEWAY)
     await until(lambda: bool(directory.budgets_of("acme") and directory.budgets_of("other")))
     assert directory.budgets_of("acme") == (MONTH,)
     assert directory.budgets_of("other") == (theirs,)
@@ -200,7 +201,7 @@ async def test_two_accounts_never_see_each_others_budgets(directory: Directory, 
 
 
 async def test_what_was_spent_of_a_budget_is_known_before_anybody_asks(database: Database, elsewhere: Elsewhere):
-    await elsewhere.budgets.put(MONTH, now_ms())
+    await elsewhere.budgets.put(MONTH, now_ms(), actor=GATEWAY)
     purse = await elsewhere.spend(MONTH, "", 800)
     directory = Directory(PlanRows(database), AccountRows(database), BudgetRows(database))
     await directory.start()
@@ -213,7 +214,7 @@ async def test_what_was_spent_of_a_budget_is_known_before_anybody_asks(database:
 
 
 async def test_what_one_user_spent_is_known_soon_after_somebody_asked(directory: Directory, elsewhere: Elsewhere):
-    await elsewhere.budgets.put(USERS, now_ms())
+    await elsewhere.budgets.put(USERS, now_ms(), actor=GATEWAY)
     ada, bob = await elsewhere.spend(USERS, "ada", 400), await elsewhere.spend(USERS, "bob", 5)
     assert directory.used(ada) == 0
     await until(lambda: directory.used(ada) == 400)
@@ -224,14 +225,14 @@ async def test_what_one_user_spent_is_known_soon_after_somebody_asked(directory:
 async def test_while_the_database_is_away_everything_stays_and_the_log_says_so_once(
     database: Database, elsewhere: Elsewhere, accounts: AwayRows, caplog: pytest.LogCaptureFixture
 ):
-    await elsewhere.budgets.put(MONTH, now_ms())
+    await elsewhere.budgets.put(MONTH, now_ms(), actor=GATEWAY)
     purse = await elsewhere.spend(MONTH, "", 800)
     directory = Directory(PlanRows(database), accounts, BudgetRows(database), poll_s=0.02)
     await directory.start()
     try:
         with caplog.at_level(logging.WARNING):
             accounts.away = True
-            await elsewhere.accounts.set_plan("acme", "growth", now_ms())
+            await elsewhere.accounts.set_plan("acme", "growth", now_ms(), actor=GATEWAY)
             await until(lambda: "the database is away" in caplog.text)
             await asyncio.sleep(0.2)
             assert caplog.text.count("the database is away") == 1

@@ -21,6 +21,7 @@ from neuralrouting.exchange import Caller
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, Row, RowError, Script, open_database
 from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 from postgres_server import PostgresServer
 
 _Result = TypeVar("_Result")
@@ -58,7 +59,7 @@ class CountedDatabase:
 @pytest.fixture
 async def counted(database: Database) -> CountedDatabase:
     for account_id in ("acme", "other"):
-        await AccountRows(database).ensure(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     return CountedDatabase(database)
 
 
@@ -80,7 +81,9 @@ async def ring(rows: KeyRows) -> AsyncIterator[KeyRing]:
 async def _create(
     rows: KeyRows, account_id: str = "acme", *, live: bool = True, options: KeyOptions = keys.NO_OPTIONS
 ) -> MintedKey:
-    return await create_key(rows, account_id, "laptop", live=live, now_ms=int(time.time() * 1000), options=options)
+    return await create_key(
+        rows, account_id, "laptop", live=live, now_ms=int(time.time() * 1000), options=options, actor=GATEWAY
+    )
 
 
 def _with_checksum(head: str) -> str:
@@ -229,7 +232,7 @@ async def test_a_revocation_reaches_another_worker_within_two_seconds(
     ring = KeyRing(KeyRows(elsewhere))
     await ring.start()
     assert ring.caller(minted.key)
-    assert await rows.revoke(minted.id, int(time.time() * 1000))
+    assert await rows.revoke(minted.id, int(time.time() * 1000), actor=GATEWAY)
     with anyio.fail_after(2):
         while True:
             try:
@@ -254,7 +257,7 @@ async def test_changed_options_reach_another_worker_within_two_seconds(
     await ring.start()
     assert ring.caller(minted.key) == Caller("acme", minted.id, live=True, parallel=9)
     wanted = KeyOptions("off", "owner", "search", 10, 2_000, 3)
-    assert await rows.change(minted.id, lambda _: wanted, int(time.time() * 1000))
+    assert await rows.change(minted.id, lambda _: wanted, int(time.time() * 1000), actor=GATEWAY)
     changed = Caller("acme", minted.id, True, "off", "owner", "search", 10, 2_000, 3)  # noqa: FBT003
     with anyio.fail_after(2):
         while True:
@@ -322,7 +325,7 @@ async def test_a_dump_of_the_database_holds_no_piece_of_a_key(
     rows: KeyRows, database: Database, database_place: tuple[str | None, Path], request: pytest.FixtureRequest
 ):
     minted = [await _create(rows) for _ in range(5)]
-    await rows.revoke(minted[0].id, 1)
+    await rows.revoke(minted[0].id, 1, actor=GATEWAY)
     dump = await asyncio.to_thread(_dump, request, database_place)
     assert minted[0].id in dump
     for key in minted:
@@ -341,6 +344,6 @@ def _dump(request: pytest.FixtureRequest, place: tuple[str | None, Path]) -> str
 
 @pytest.mark.anyio
 async def test_a_made_key_is_stored_as_its_digest(rows: KeyRows):
-    minted = await create_key(rows, "acme", "laptop", live=False, now_ms=77)
+    minted = await create_key(rows, "acme", "laptop", live=False, now_ms=77, actor=GATEWAY)
     expected = KeyRow(minted.id, "acme", "laptop", False, minted.secret_sha256, minted.last4, 77, None, 77)  # noqa: FBT003
     assert await rows.find(minted.id) == expected

@@ -13,6 +13,7 @@ from neuralrouting.rules import RuleSet, read_rules
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.routing_settings import RoutingSettings, RoutingSettingsRow, RoutingSettingsRows
+from neuralrouting.storage.trail import GATEWAY
 
 pytestmark = pytest.mark.anyio
 POLL_S = 0.01
@@ -35,7 +36,7 @@ class UnsteadyRows(RoutingSettingsRows):
 @pytest.fixture
 async def rows(database: Database) -> UnsteadyRows:
     for account_id in ("acme", "other"):
-        await AccountRows(database).ensure(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     return UnsteadyRows(database)
 
 
@@ -48,7 +49,7 @@ async def orders(rows: UnsteadyRows) -> AsyncIterator[Orders]:
 
 
 async def put(rows: RoutingSettingsRows, account: str, settings: RoutingSettings) -> None:
-    assert await rows.change(account, lambda _: settings, time.time_ns() // 1_000_000) is not None
+    assert await rows.change(account, lambda _: settings, time.time_ns() // 1_000_000, actor=GATEWAY) is not None
 
 
 async def becomes(wanted: Callable[[], bool]) -> None:

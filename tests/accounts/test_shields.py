@@ -17,6 +17,7 @@ from neuralrouting.errors import ConfigError, Unavailable
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.rules import RuleRow, RuleRows
+from neuralrouting.storage.trail import GATEWAY
 
 pytestmark = pytest.mark.anyio
 POLL_S = 0.01
@@ -58,7 +59,7 @@ class Compiler:
 @pytest.fixture
 async def rows(database: Database) -> RuleRows:
     for account_id in ("acme", "other"):
-        await AccountRows(database).ensure(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     return RuleRows(database)
 
 
@@ -100,7 +101,7 @@ def made_of(shields: Shields, account_id: str) -> str:
 
 
 async def put(rows: RuleRows, account_id: str, toml: str) -> None:
-    assert await rows.put(account_id, toml, time.time_ns() // 1_000_000)
+    assert await rows.put(account_id, toml, time.time_ns() // 1_000_000, actor=GATEWAY)
 
 
 async def test_an_account_without_rules_shares_the_shield_of_all(shields: Shields):
@@ -210,7 +211,7 @@ class AwayRows(RuleRows):
 async def test_while_the_database_is_away_the_rules_stay(
     database: Database, compiler: Compiler, caplog: pytest.LogCaptureFixture
 ):
-    await AccountRows(database).ensure("acme", "acme", 1)
+    await AccountRows(database).ensure("acme", "acme", 1, actor=GATEWAY)
     rows = AwayRows(database)
     await put(rows, "acme", "mine")
     shields = Shields(rows, ShieldConfig(), poll_s=POLL_S, compiler=compiler)

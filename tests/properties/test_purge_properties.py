@@ -20,6 +20,7 @@ from neuralrouting.storage.database import open_database
 from neuralrouting.storage.entries import INSERT_ENTRY, EntryRows, entry_values
 from neuralrouting.storage.judgements import Judgement, Judgements
 from neuralrouting.storage.purges import SWEEPS_MS, Purges
+from neuralrouting.storage.trail import GATEWAY
 from postgres_server import PostgresServer
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class Cache(RuleBasedStateMachine):
 
     def purge(self, account: str, scope: bytes | None, key: bytes | None, pattern: str | None) -> None:
         purges = Purges(self.database)
-        self.run(purges.purge(account, scope=scope, key=key, pattern=pattern, now_ms=self.now_ms))
+        self.run(purges.purge(account, scope=scope, key=key, pattern=pattern, now_ms=self.now_ms, actor=GATEWAY))
         self.note(account, scope, key, pattern)
 
     @precondition(lambda self: self.made)
@@ -133,7 +134,7 @@ class Cache(RuleBasedStateMachine):
         entry = data.draw(st.sampled_from(self.made))
         judgement = Judgement(entry.account_id, entry.key, "semantic", 0.9, agreed=False, source="operator")
         try:
-            self.run(Judgements(self.database).judge(judgement, self.now_ms))
+            self.run(Judgements(self.database).judge(judgement, self.now_ms, actor=GATEWAY))
         except NotFound:
             return
         self.note(entry.account_id, None, entry.key, None)

@@ -17,6 +17,7 @@ from neuralrouting.storage.books import Balance, Books, Due
 from neuralrouting.storage.database import Database, RowError, open_database
 from neuralrouting.storage.ledger import GENESIS, Entry, digest
 from neuralrouting.storage.purses import granted
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turning import OutOfTurn
 from neuralrouting.storage.turns import Free, Settlement, TurnResult, Want, budget_purse, credits_purse, window_of
 from neuralrouting.storage.verify import verify
@@ -558,9 +559,9 @@ async def test_a_change_to_a_larger_plan_brings_the_difference_at_once_and_only_
 async def test_an_account_whose_plan_has_grown_is_due_again(database: Database):
     books = await new_account(database, "grows")
     accounts = AccountRows(database)
-    await accounts.set_plan("grows", "free", 2)
+    await accounts.set_plan("grows", "free", 2, actor=GATEWAY)
     [due] = await books.due("2026-11")
     assert await books.renew("grows", "2026-11", due.monthly_mc)
     assert await books.due("2026-11") == []
-    await accounts.set_plan("grows", "starter", 3)
+    await accounts.set_plan("grows", "starter", 3, actor=GATEWAY)
     assert [(one.account_id, one.monthly_mc) for one in await books.due("2026-11")] == [("grows", 50_000_000)]

@@ -9,6 +9,7 @@ from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.confidence import CLAIM_MS, OVERLAP_MS, STALE_MS, ConfidenceRow, ConfidenceRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.feedback import Feedback, FeedbackRows
+from neuralrouting.storage.trail import GATEWAY
 
 pytestmark = pytest.mark.anyio
 PERIOD_MS = 60_000
@@ -17,7 +18,7 @@ PERIOD_MS = 60_000
 @pytest.fixture
 async def rows(database: Database) -> ConfidenceRows:
     for account_id in ("acme", "zeta"):
-        await AccountRows(database).ensure(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     return ConfidenceRows(database)
 
 

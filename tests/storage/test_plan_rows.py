@@ -10,6 +10,7 @@ from neuralrouting.exchange import Plan
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, RowError
 from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.trail import GATEWAY
 
 pytestmark = pytest.mark.anyio
 TEAM = Plan("team", "Team", 4_900, 100_000_000, 120, 50_000, 8, ("auto", "cost"), force_model=True)
@@ -32,10 +33,10 @@ async def test_the_plans_of_the_price_list_are_there(rows: PlanRows):
 
 
 async def test_a_plan_comes_back_as_it_was_put_and_can_be_replaced(rows: PlanRows):
-    await rows.put(TEAM, 1_000)
+    await rows.put(TEAM, 1_000, actor=GATEWAY)
     assert await rows.find("team") == TEAM
     changed = replace(TEAM, monthly_mc=None, requests_per_minute=None, modes=("auto",), force_model=False)
-    await rows.put(changed, 2_000)
+    await rows.put(changed, 2_000, actor=GATEWAY)
     assert await rows.find("team") == changed
     assert await rows.find("teams") is None
     assert len(await rows.all()) == 6
@@ -52,30 +53,30 @@ async def test_a_plan_comes_back_as_it_was_put_and_can_be_replaced(rows: PlanRow
 )  # fmt: skip
 async def test_a_plan_that_makes_no_sense_is_refused_and_its_field_named(rows: PlanRows, field: str, value: object):
     with pytest.raises(InvalidField) as refused:
-        await rows.put(replace(TEAM, **{field: value}), 1_000)
+        await rows.put(replace(TEAM, **{field: value}), 1_000, actor=GATEWAY)
     assert refused.value.param == field
     assert len(await rows.all()) == 5
 
 
 async def test_a_plan_is_removed_once_no_account_has_it(rows: PlanRows, database: Database):
     accounts = AccountRows(database)
-    await rows.put(TEAM, 1_000)
-    await accounts.ensure("acme", "Acme", 1_000, "team")
+    await rows.put(TEAM, 1_000, actor=GATEWAY)
+    await accounts.ensure("acme", "Acme", 1_000, "team", actor=GATEWAY)
     with pytest.raises(RowError, match="that of 1 account: give them another first"):
-        await rows.remove("team")
+        await rows.remove("team", actor=GATEWAY)
     assert await rows.find("team") == TEAM
-    await accounts.set_plan("acme", "free", 2_000)
-    assert await rows.remove("team")
-    assert not await rows.remove("team")
+    await accounts.set_plan("acme", "free", 2_000, actor=GATEWAY)
+    assert await rows.remove("team", actor=GATEWAY)
+    assert not await rows.remove("team", actor=GATEWAY)
     assert await rows.find("team") is None
 
 
 async def test_no_account_is_left_with_a_plan_that_is_removed_at_that_moment(rows: PlanRows, database: Database):
     accounts = AccountRows(database)
     for turn in range(30):
-        await rows.put(TEAM, 1_000)
-        made = [accounts.ensure(f"{turn}-{place}", "A", 1_000, "team") for place in range(2)]
-        await asyncio.gather(made[0], rows.remove("team"), made[1], return_exceptions=True)
+        await rows.put(TEAM, 1_000, actor=GATEWAY)
+        made = [accounts.ensure(f"{turn}-{place}", "A", 1_000, "team", actor=GATEWAY) for place in range(2)]
+        await asyncio.gather(made[0], rows.remove("team", actor=GATEWAY), made[1], return_exceptions=True)
         left = await database.fetch("SELECT id FROM accounts WHERE plan_id NOT IN (SELECT id FROM plans)")
         assert left == []
         await database.execute("UPDATE accounts SET plan_id = $1", "free")

@@ -18,6 +18,7 @@ from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.entries import INSERT_ENTRY, PURGE_ROWS, EntryRows, entry_values
 from neuralrouting.storage.purges import KEPT_MS, READ_ROWS, SKEW_MS, SWEEPS_MS, Purge, Purges, record, texts_hold
 from neuralrouting.storage.tombstones import Tombstones
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turnstile import pass_through
 
 NOW_MS = 1_000_000
@@ -60,7 +61,7 @@ async def test_what_matches_all_that_is_given_is_deleted(
         stored("d"),
         stored("theirs", "zeta", scope="s", body=answer("an answer from Paris")),
     )
-    deleted = await purges.purge("acme", **wanted, now_ms=NOW_MS)
+    deleted = await purges.purge("acme", **wanted, now_ms=NOW_MS, actor=GATEWAY)
     assert await _left(database) == [*left, "theirs"]
     assert deleted == 4 - len(left)
 
@@ -71,7 +72,7 @@ async def test_a_long_purge_goes_by_batches(database: Database, pattern: str | N
     many = [stored(f"{number:05}") for number in range(PURGE_ROWS + 2 * READ_ROWS + 5)]
     later = stored("later", stored_ms=NOW_MS + SKEW_MS + 1)
     purges = await _insert(database, *many, later)
-    assert await purges.purge("acme", pattern=pattern, now_ms=NOW_MS) == len(many)
+    assert await purges.purge("acme", pattern=pattern, now_ms=NOW_MS, actor=GATEWAY) == len(many)
     assert await _left(database) == ["later"]
 
 
@@ -80,7 +81,7 @@ async def test_an_entry_by_a_clock_that_is_ahead_is_purged_as_well(database: Dat
     purges = await _insert(
         database, stored("a", stored_ms=NOW_MS + 5_000), stored("b", "zeta", stored_ms=NOW_MS + 9_000)
     )
-    assert await purges.purge("acme", now_ms=NOW_MS) == 1
+    assert await purges.purge("acme", now_ms=NOW_MS, actor=GATEWAY) == 1
     assert [purge.purged_ms for purge in await purges.since(0, NOW_MS)] == [NOW_MS + 5_000]
 
 
@@ -89,7 +90,7 @@ async def test_an_entry_by_a_clock_that_is_ahead_is_purged_as_well(database: Dat
 async def test_a_pattern_that_cannot_be_looked_for_is_refused(database: Database, pattern: str):
     purges = await _insert(database, stored("a"))
     with pytest.raises(InvalidField) as refused:
-        await purges.purge("acme", pattern=pattern, now_ms=NOW_MS)
+        await purges.purge("acme", pattern=pattern, now_ms=NOW_MS, actor=GATEWAY)
     assert refused.value.param == "pattern"
     assert await _left(database) == ["a"]
     assert await purges.since(0, NOW_MS) == []
@@ -138,7 +139,7 @@ def test_what_is_no_answer_holds_no_text():
 @pytest.mark.parametrize("pattern", [None, "answer"])
 async def test_a_row_that_is_written_after_its_purge_is_swept(database: Database, pattern: str | None):
     purges = await _insert(database)
-    await purges.purge("acme", pattern=pattern, now_ms=NOW_MS)
+    await purges.purge("acme", pattern=pattern, now_ms=NOW_MS, actor=GATEWAY)
     for after_ms in SWEEPS_MS:
         late, new = stored(f"late-{after_ms}"), stored(f"new-{after_ms}", stored_ms=NOW_MS + 1)
         await _insert(database, late, new)
@@ -151,7 +152,7 @@ async def test_a_row_that_is_written_after_its_purge_is_swept(database: Database
 @pytest.mark.anyio
 async def test_of_many_workers_one_sweeps(database: Database):
     purges = await _insert(database)
-    await purges.purge("acme", now_ms=NOW_MS)
+    await purges.purge("acme", now_ms=NOW_MS, actor=GATEWAY)
     await _insert(database, stored("late"))
     swept = await asyncio.gather(*(purges.sweep(NOW_MS + SWEEPS_MS[0]) for _ in range(4)))
     assert sorted(swept) == [0, 0, 0, 1]
@@ -160,8 +161,8 @@ async def test_of_many_workers_one_sweeps(database: Database):
 @pytest.mark.anyio
 async def test_purges_are_told_in_order_and_forgotten_after_a_week(database: Database):
     purges = await _insert(database)
-    await purges.purge("acme", now_ms=NOW_MS)
-    await purges.purge("zeta", scope=scope_of("s"), key=b"k", pattern="ä", now_ms=NOW_MS + 1)
+    await purges.purge("acme", now_ms=NOW_MS, actor=GATEWAY)
+    await purges.purge("zeta", scope=scope_of("s"), key=b"k", pattern="ä", now_ms=NOW_MS + 1, actor=GATEWAY)
     first, second = await purges.since(0, NOW_MS)
     assert first == Purge(first.seq, "acme", None, None, None, NOW_MS)
     assert second == Purge(second.seq, "zeta", scope_of("s"), b"k", "ä", NOW_MS + 1)
@@ -170,7 +171,7 @@ async def test_purges_are_told_in_order_and_forgotten_after_a_week(database: Dat
     assert await purges.since(0, NOW_MS + KEPT_MS) == [second]
     await purges.sweep(NOW_MS + KEPT_MS)
     assert await purges.since(0, NOW_MS) == [second]
-    await purges.purge("zeta", now_ms=NOW_MS)
+    await purges.purge("zeta", now_ms=NOW_MS, actor=GATEWAY)
     assert (await purges.since(second.seq, NOW_MS))[0].seq > second.seq
 
 
@@ -183,7 +184,7 @@ async def test_who_follows_by_number_misses_no_purge_that_is_committed_late(post
     try:
         holding = asyncio.create_task(_hold(admin, drawn, committed))
         await drawn.wait()
-        second = asyncio.create_task(Purges(other).purge("zeta", now_ms=NOW_MS))
+        second = asyncio.create_task(Purges(other).purge("zeta", now_ms=NOW_MS, actor=GATEWAY))
         done, _ = await asyncio.wait([second], timeout=0.3)
         assert not done
         assert await Purges(database).since(0, NOW_MS) == []

@@ -3,37 +3,12 @@
 import msgspec
 import pytest
 
+from findings_made import an_event
 from neuralrouting.exchange import SecurityEvent
 from neuralrouting.storage.database import Database, RowError
 from neuralrouting.storage.security import INSERT_EVENT, EventFilter, SecurityRows, event_values, place_of
 
 pytestmark = pytest.mark.anyio
-
-
-def an_event(request_id: str, **changes: object) -> SecurityEvent:
-    event = SecurityEvent(
-        request_id=request_id,
-        created_ms=1_760_000_000_000,
-        account_id="acme",
-        key_id="AbCdEfGhIjKl",
-        end_user="anna",
-        endpoint="/v1/dispatch",
-        action="block",
-        category="CRITICAL",
-        rule_category="override",
-        risk_permille=950,
-        rule_ids=("override.prior", 'odd",id'),
-        channel="user",
-        via="base64",
-        message_index=2,
-        span_start=10,
-        span_end=42,
-        excerpt="ignore \0 all",
-        text_sha256=bytes(range(32)),
-        pack_hash="a" * 64,
-        truncated=True,
-    )
-    return msgspec.structs.replace(event, **changes)
 
 
 async def _insert(database: Database, *events: SecurityEvent) -> SecurityRows:
@@ -52,7 +27,9 @@ async def test_an_event_comes_back_as_it_was_written(database: Database):
         via=None, message_index=None, span_start=None, span_end=None, excerpt=None, text_sha256=None, truncated=False,
     )  # fmt: skip
     rows = await _insert(database, full, bare)
-    assert await rows.page("acme") == [full, bare]
+    assert await rows.page("acme") == [msgspec.structs.replace(full, body=None), bare]
+    assert (await rows.find("acme", "full"), await rows.find("acme", "bare")) == (full, bare)
+    assert await rows.find("globex", "full") is None
 
 
 async def test_a_character_that_a_database_lacks_loses_no_event(database: Database):

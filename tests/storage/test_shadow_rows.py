@@ -7,6 +7,7 @@ import pytest
 
 from neuralrouting.storage.database import Database, RowError
 from neuralrouting.storage.shadow_audits import Agreement, SetAside, ShadowAudits, ShadowFilter, ShadowSums
+from neuralrouting.storage.trail import GATEWAY
 from shadow_rows import audit_row
 
 pytestmark = pytest.mark.anyio
@@ -77,13 +78,13 @@ async def test_people_judge_beside_the_judge_and_may_take_it_back(audits: Shadow
     for audit in (one, other, audit_row(method="check"), audit_row(simulated=True)):
         await audits.write(audit, None)
     for audit in await audits.page("acme", ALL, 9):
-        assert await audits.judge_as_person("acme", audit.id, "tie", 7)
+        assert await audits.judge_as_person("acme", audit.id, "tie", 7, actor=GATEWAY)
     judged = msgspec.structs.replace(one, human="tie", human_ms=7)
     assert await audits.find("acme", one.id) == judged
     assert await audits.agreement("acme") == [Agreement("lose", "tie", 1), Agreement("tie", "tie", 1)]
-    assert await audits.judge_as_person("acme", one.id, None, 8)
+    assert await audits.judge_as_person("acme", one.id, None, 8, actor=GATEWAY)
     assert await audits.find("acme", one.id) == one
-    assert not await audits.judge_as_person("globex", one.id, "win", 9)
+    assert not await audits.judge_as_person("globex", one.id, "win", 9, actor=GATEWAY)
 
 
 async def test_sums_keep_what_was_simulated_apart(audits: ShadowAudits):

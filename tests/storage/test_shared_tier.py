@@ -20,6 +20,7 @@ from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.entries import INSERT_ENTRY, EntryRows, entry_values
 from neuralrouting.storage.purges import Purges
 from neuralrouting.storage.shared_tier import Reach, SharedTier
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.vectors import CROWD, Vectors, set_up_vectors
 from postgres_server import PostgresServer
 
@@ -142,7 +143,7 @@ async def test_a_probe_of_another_make_keeps_no_row_out(postgres: Database, tier
 
 async def test_what_is_deleted_is_found_no_more(postgres: Database, tier: SharedTier):
     await _insert(postgres, stored("a", scope="s"), stored("b", scope="s"))
-    await Purges(postgres).purge("acme", key=b"a", now_ms=NOW_MS)
+    await Purges(postgres).purge("acme", key=b"a", now_ms=NOW_MS, actor=GATEWAY)
     assert await _find(tier, embedding(1)) == [b"b"]
     assert await postgres.fetch("SELECT COUNT(*) FROM cache_vectors") == [(1,)]
 
@@ -209,7 +210,7 @@ async def test_a_crowded_scope_is_searched_through_its_index(postgres: Database,
         await _eventually(lambda: _is_positive(postgres, used), [b"yes"])
     finally:
         await searching.close()
-    await Purges(postgres).purge("acme", now_ms=NOW_MS)
+    await Purges(postgres).purge("acme", now_ms=NOW_MS, actor=GATEWAY)
     await _until_done(vectors.find_crowds)
     assert await vectors.crowds() == frozenset()
 

@@ -27,6 +27,10 @@ async def _settled(database: Database, *rows: RequestRow) -> UsageRows:
     return UsageRows(database)
 
 
+FORTNIGHT = (WHOLE_DAY[0] - 13 * DAY_MS, WHOLE_DAY[1])
+"""Longer than what is read from the requests themselves."""
+
+
 def _query(*groups: Group, account_id: str = "acme", span: tuple[int, int] = WHOLE_DAY, **wanted: str) -> UsageQuery:
     return UsageQuery(account_id, *span, Attribution(**wanted), groups)
 
@@ -212,16 +216,29 @@ async def test_a_session_is_summed_up_real_and_simulated_apart(database: Databas
     assert await rows.session("acme", "nobody's") == []
 
 
-async def test_no_request_is_read_and_every_step_has_an_index(database: Database):
-    sql, values = statement(_query("day", "model", user="anna", model="gpt-4o"))
+async def _plan(database: Database, query: UsageQuery) -> str:
+    sql, values = statement(query)
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    plan = " ".join(str(row[-1]) for row in await database.fetch(f"{explain} {sql}", *values))
+    return " ".join(str(row[-1]) for row in await database.fetch(f"{explain} {sql}", *values))
+
+
+async def test_up_to_two_things_at_once_are_read_from_figures_and_no_request_is_read(database: Database):
+    plan = await _plan(database, _query("day", "model", span=FORTNIGHT, user="anna", model="gpt-4o"))
+    assert "figures" in plan
+    assert "rollups" not in plan
+    assert "on requests" not in plan
+    if database.dialect == "sqlite":  # PostgreSQL reads small tables whole
+        assert "SEARCH figures USING PRIMARY KEY (account_id=? AND axes=? AND grain=?" in plan
+        assert "SCAN figures" not in plan
+
+
+async def test_more_at_once_is_read_from_rollups_and_every_step_has_an_index(database: Database):
+    plan = await _plan(database, _query("day", "model", span=FORTNIGHT, user="anna", feature="mail"))
     assert "rollups" in plan
     assert "on requests" not in plan
-    if database.dialect == "postgres":  # which reads small tables whole
-        return
-    assert "SEARCH cells USING INDEX cells_account (account_id=?)" in plan
-    assert "SEARCH rollups USING PRIMARY KEY (cell_id=? AND grain=? AND start_ms>? AND start_ms<?)" in plan
+    if database.dialect == "sqlite":
+        assert "SEARCH cells USING INDEX cells_user (account_id=? AND end_user=?)" in plan
+        assert "SEARCH rollups USING PRIMARY KEY (cell_id=? AND grain=? AND start_ms>? AND start_ms<?)" in plan
 
 
 def test_savings_are_net_of_what_the_house_spent():

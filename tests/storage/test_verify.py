@@ -11,6 +11,7 @@ import pytest
 from neuralrouting.storage import recount
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.database import FILE_NAME, Database, open_database
+from neuralrouting.storage.figures import fold
 from neuralrouting.storage.findings import MOST, Breach, Findings
 from neuralrouting.storage.turns import Want, budget_purse, credits_purse
 from neuralrouting.storage.verify import STALE_MS, verify
@@ -23,7 +24,7 @@ DAY_MS = 86_400_000
 CONSTRAINTS = """
 SELECT relname, conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid WHERE contype = 'c'
 """
-TRIGGERS = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+TRIGGERS = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = 'ledger'::regclass"
 
 
 def _now_ms() -> int:
@@ -135,7 +136,7 @@ VIOLATIONS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "a voided request is charged": (
         "UPDATE requests SET charged_mc = 9 WHERE request_id = 'r2'",
-        [("I6", "request r2"), ("rollups", "day"), ("rollups", "hour")],
+        [("I6", "request r2"), ("rollups", "day"), ("rollups", "hour"), ("figures", "acme")],
     ),
     "a worker is away and holds leases": ("UPDATE workers SET seen_ms = 5", [("I7", "worker w1")]),
     "a settled request has no entry": (
@@ -169,7 +170,7 @@ VIOLATIONS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "a request is charged otherwise than its entry says": (
         "UPDATE requests SET charged_mc = 99 WHERE request_id = 'r1'",
-        [("charges", "request r1"), ("rollups", "day"), ("rollups", "hour")],
+        [("charges", "request r1"), ("rollups", "day"), ("rollups", "hour"), ("figures", "acme")],
     ),
     "an entry has another cost than its request": (
         LINK.format("cost_nanousd = 1"),
@@ -203,7 +204,13 @@ VIOLATIONS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "a request is missing": (
         "DELETE FROM requests WHERE request_id = 'r3'",
-        [("I8", "entry 2 of zeta"), ("rollups", "zeta")],
+        [("I8", "entry 2 of zeta"), ("rollups", "zeta"), ("figures", "zeta")],
+    ),
+    "a figure that is not folded is wrong": (
+        "UPDATE fresh_figures SET cost_nanousd = cost_nanousd + 1 WHERE end_user = 'ann'", [("figures", "acme")],
+    ),
+    "figures are missing": (
+        "DELETE FROM fresh_figures WHERE account_id = 'zeta'", [("figures", "zeta"), ("figures", "zeta")],
     ),
     "a period is another": (
         "UPDATE budget_windows SET epoch_ms = 5", [("windows", BUDGET)],
@@ -223,10 +230,29 @@ async def test_what_is_broken_is_named(
         assert part in row
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE figures SET cost_nanousd = cost_nanousd + 1 WHERE axes = 'user' AND grain = 'day' AND first = 'ann'",
+        "UPDATE figures SET cost_nanousd = cost_nanousd + 1 WHERE axes = '' AND grain = 'span' AND account_id = 'acme'",
+        "UPDATE figures SET start_ms = start_ms + 69120000000 WHERE axes = 'user model' AND grain = 'day'",
+        "DELETE FROM figures WHERE axes = 'feature' AND grain = 'hour'",
+    ],
+)
+async def test_what_is_folded_is_checked_as_well(
+    database: Database, database_place: tuple[str | None, Path], worker: Worker, sql: str
+):
+    while await fold(database):
+        pass
+    assert await verify(database, _now_ms()) == []
+    await _force(database, database_place, (sql, ()))
+    assert {invariant for invariant, _ in await _breaches(database)} == {"figures"}
+
+
 async def test_every_invariant_has_a_violation_that_is_found():
     found = {invariant for _, breaches in VIOLATIONS.values() for invariant, _ in breaches}
     assert found == {
-        *(f"I{n}" for n in range(1, 11)), "charges", "costs", "cells", "rollups", "sessions", "windows",
+        *(f"I{n}" for n in range(1, 11)), "charges", "costs", "cells", "rollups", "figures", "sessions", "windows",
     }  # fmt: skip
 
 
@@ -239,7 +265,7 @@ async def test_a_worker_that_was_seen_lately_may_hold_leases(database: Database,
 async def test_requests_from_before_credits_are_no_breach(database: Database, worker: Worker):
     await database.execute("UPDATE requests SET hold_state = NULL WHERE request_id = 'r2'")
     found = await _breaches(database)
-    assert {invariant for invariant, _ in found} == {"rollups"}, "they are in no sums"
+    assert {invariant for invariant, _ in found} == {"rollups", "figures"}, "they are in no sums"
 
 
 async def test_the_check_goes_on_from_page_to_page(database: Database, worker: Worker):
@@ -282,7 +308,7 @@ async def test_live_workers_are_no_breach_and_are_not_held_up(
 
     working = [asyncio.create_task(work(books, f"w-{n}")) for n, books in enumerate((worker.books, Books(second)))]
     try:
-        for _ in range(6):
+        for _ in range(3):
             assert await verify(database, _now_ms()) == []
     finally:
         stop.set()

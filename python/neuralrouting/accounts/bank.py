@@ -134,6 +134,11 @@ class Bank:
         return len(self._done) >= self._capacity
 
     @property
+    def waiting(self) -> int:
+        """Settlements that are not in the tables yet."""
+        return len(self._done)
+
+    @property
     def lag_s(self) -> float:
         """Age of the oldest settlement that is not in the tables, in seconds; 0.0 when there is none."""
         return time.monotonic() - self._done[0].came_s if self._done else 0.0

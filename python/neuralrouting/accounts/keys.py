@@ -17,6 +17,7 @@ from neuralrouting.background import Background
 from neuralrouting.errors import AuthenticationError, Unavailable
 from neuralrouting.exchange import Caller
 from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
+from neuralrouting.storage.trail import Actor
 
 # nr_live_ + 12 characters of id + _ + 43 of secret + _ + 8 hex digits of CRC-32 over all before that last _
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -81,14 +82,21 @@ def parse(key: str | bytes) -> tuple[bool, str, bytes] | None:
     return prefix == _LIVE, key_id.decode(), hashlib.sha256(key).digest()
 
 
-async def create_key(
-    rows: KeyRows, account_id: str, name: str, *, live: bool, now_ms: int, options: KeyOptions = NO_OPTIONS
+async def create_key(  # noqa: PLR0913  what a key is, and who makes it when
+    rows: KeyRows,
+    account_id: str,
+    name: str,
+    *,
+    live: bool,
+    now_ms: int,
+    actor: Actor,
+    options: KeyOptions = NO_OPTIONS,
 ) -> MintedKey:
     """Make a key of an account and store its digest. Raises RowError where there is no such account."""
     minted = mint(live=live)
     told = msgspec.structs.asdict(options)
     row = KeyRow(minted.id, account_id, name, live, minted.secret_sha256, minted.last4, now_ms, **told)
-    await rows.insert(row)
+    await rows.insert(row, actor=actor)
     return minted
 
 

@@ -13,6 +13,9 @@ from neuralrouting.config.shape import bare, setting
 
 FILE_VARIABLE: Final = "NEURALROUTING_CONFIG"
 """Names the configuration file, where `--config` does not."""
+ADMIN_EMAIL_VARIABLE: Final = "NEURALROUTING_ADMIN_EMAIL"
+ADMIN_PASSWORD_VARIABLE: Final = "NEURALROUTING_ADMIN_PASSWORD"  # noqa: S105  its name
+"""Make the first user, an owner, where there is none yet."""
 _NEAR: Final = 0.83
 """Likeness (difflib ratio) from which a name looks like a slip: OPENAI_KEY for OPENAI_API_KEY is 0.833."""
 
@@ -43,7 +46,7 @@ def from_environment(environ: Mapping[str, str], providers: Iterable[str]) -> di
 def near_misses(environ: Mapping[str, str], config: Config) -> tuple[str, ...]:
     """Warn of each variable that looks like a slip of ours; no error, it may be another program's."""
     rows = provider_rows(config)
-    known = {*_settings(rows), FILE_VARIABLE, "XDG_DATA_HOME"}
+    known = {*_settings(rows), FILE_VARIABLE, ADMIN_EMAIL_VARIABLE, ADMIN_PASSWORD_VARIABLE, "XDG_DATA_HOME"}
     known.update(row.api_key_env for row in rows.values() if row.api_key_env)
     warnings: list[str] = []
     for name in sorted(set(environ) - known):

@@ -11,7 +11,7 @@ import yaml
 from neuralrouting.config.environment import FILE_VARIABLE, from_environment
 from neuralrouting.config.litellm import is_litellm, translate
 from neuralrouting.config.providers import BUILT_IN_PROVIDERS, checked_base_url, checked_url, provider_rows
-from neuralrouting.config.settings import Config, SemanticCacheConfig
+from neuralrouting.config.settings import Config, OidcConfig, SemanticCacheConfig
 from neuralrouting.config.shape import mapping, merged, typed
 from neuralrouting.errors import ConfigError
 
@@ -142,9 +142,26 @@ def _checked(config: Config) -> Config:
         local = msgspec.structs.replace(local, model_path=_expanded(local.model_path))
     if shield.rules_path is not None:
         shield = msgspec.structs.replace(shield, rules_path=_expanded(shield.rules_path))
+    dashboard = msgspec.structs.replace(config.dashboard, oidc=_checked_oidc(config.dashboard.oidc))
     return msgspec.structs.replace(
-        config, data_dir=_expanded(config.data_dir), local=local, shield=shield, semantic_cache=semantic
+        config,
+        data_dir=_expanded(config.data_dir),
+        local=local,
+        shield=shield,
+        semantic_cache=semantic,
+        dashboard=dashboard,
     )
+
+
+def _checked_oidc(oidc: OidcConfig) -> OidcConfig:
+    """Say what sign-in through an identity provider lacks."""
+    if oidc.issuer is None:
+        return oidc
+    url = checked_url("dashboard.oidc", "issuer", oidc.issuer, allow_private=oidc.allow_private)
+    for name in ("client_id", "roles"):
+        if not getattr(oidc, name):
+            raise ConfigError(f"dashboard.oidc.{name}: sign-in through {url} needs it")
+    return msgspec.structs.replace(oidc, issuer=url)
 
 
 def _checked_semantic(semantic: SemanticCacheConfig) -> SemanticCacheConfig:

@@ -97,7 +97,7 @@ def checked_url(section: str, setting: str, url: str, *, allow_private: bool) ->
     """Return a URL to dial, without a slash at its end; raises ConfigError that names the setting."""
     field = f"{section}.{setting}"
     parts = _split(field, url)
-    if parts.scheme == "http" and not allow_private and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_private and not is_loopback(parts.hostname or ""):
         raise ConfigError(
             f"{field}: http sends keys and prompts in the clear; use https, "
             f"or set {section}.allow_private: true for a network you trust"
@@ -122,7 +122,8 @@ def _split(field: str, url: str) -> SplitResult:
     return parts
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is meant by a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

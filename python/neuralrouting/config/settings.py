@@ -135,6 +135,12 @@ class BillingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     nightly_check: bool = True
 
 
+class ReportsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Monthly reports. `schedule: monthly` makes last month's PDF of every account soon after the month has ended."""
+
+    schedule: Literal["monthly", "off"] = "monthly"
+
+
 class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Deadlines and bounds of one call to a provider, in seconds and bytes.
 
@@ -148,6 +154,41 @@ class UpstreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout_s: Seconds = 30.0
     max_answer_bytes: Count = 32 * 1024 * 1024
     on_disconnect: Literal["cancel", "drain"] = "cancel"
+
+
+class OidcConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Sign-in through an identity provider (OpenID Connect), on when there is an `issuer`.
+
+    `roles` gives each group, as the claim `group_claim` of the ID token lists them, its role; whoever is in none of
+    them is refused. `domains`: only addresses of these. All come into the account `account`.
+    """
+
+    issuer: str | None = None
+    client_id: str = ""
+    client_secret: Secret | None = None
+    group_claim: Name = "groups"
+    roles: dict[str, Literal["owner", "member", "billing", "viewer"]] = {}
+    domains: tuple[Name, ...] = ()
+    account: Name = "default"
+    allow_private: bool = False
+
+
+class DashboardConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The pages for people and how they sign in.
+
+    `hosts`: names under which browsers reach the gateway. `secure`: whether they come by https, `auto` as the request
+    tells; `off` also takes passwords over plain http from beyond this machine. `trust_forwarded` believes a proxy's
+    `X-Forwarded-Proto` and `X-Forwarded-For`. `notice` is a line on top of every page.
+    """
+
+    enabled: bool = True
+    session_idle_hours: Annotated[float, Meta(gt=0, le=720)] = 12.0
+    session_days: Annotated[float, Meta(gt=0, le=90)] = 7.0
+    hosts: tuple[Name, ...] = ()
+    trust_forwarded: bool = False
+    secure: Switch = "auto"
+    notice: Annotated[str, Meta(max_length=200)] = ""
+    oidc: OidcConfig = OidcConfig()
 
 
 class LocalConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,6 +252,21 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     aliases: tuple[Name, ...] = ()
 
 
+class TelemetryConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the gateway tells of itself.
+
+    `metrics`: whether `/metrics` is counted and served; `metrics_token` is a bearer token that opens it, beside
+    operators' keys. `otel: auto` sends traces and metrics when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; `otel_sample` is
+    the share of requests that are traced where no parent decides. `request_log`: one line of the log for each request.
+    """
+
+    metrics: bool = True
+    metrics_token: Secret | None = None
+    otel: Switch = "auto"
+    otel_sample: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    request_log: Literal["off", "on"] = "off"
+
+
 def _home_data_dir() -> str:
     return str(Path.home() / ".local" / "share" / "neuralrouting")
 
@@ -226,15 +282,19 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     shadow: ShadowConfig = ShadowConfig()
     shield: ShieldConfig = ShieldConfig()
     billing: BillingConfig = BillingConfig()
+    reports: ReportsConfig = ReportsConfig()
     upstream: UpstreamConfig = UpstreamConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     local: LocalConfig = LocalConfig()
     simulated: SimulatedConfig = SimulatedConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     providers: dict[str, ProviderConfig] = {}
     models: tuple[ModelConfig, ...] = ()
     data_dir: str = field(default_factory=_home_data_dir)
     database_url: str | None = None
     store_bodies: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "text", "json"] = "auto"
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__}

@@ -22,6 +22,7 @@ from neuralrouting.exchange.asking import (
     Plan,
     Role,
     ShieldMode,
+    UserRole,
 )
 from neuralrouting.exchange.decision import (
     AskedNote,
@@ -56,6 +57,7 @@ from neuralrouting.exchange.kept import (
     Exchange,
     HoldState,
     SecurityEvent,
+    Spent,
 )
 from neuralrouting.exchange.learned import Judged, Said
 
@@ -106,7 +108,9 @@ __all__ = [
     "ShieldMode",
     "ShieldNote",
     "ShieldSays",
+    "Spent",
     "Task",
     "TaskNote",
     "Usage",
+    "UserRole",
 ]

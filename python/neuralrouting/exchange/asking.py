@@ -9,6 +9,8 @@ ShieldMode = Literal["off", "monitor", "block"]
 Role = Literal["member", "owner", "operator"]
 """What a key may do: `member` asks models and reads its account's figures, `owner` also sets its account's budgets and
 routing, `operator` runs this gateway: every account, key, plan and credit."""
+UserRole = Literal["owner", "member", "billing", "viewer"]
+"""What a person may do in the dashboard; `dashboard/rights.py` says what that is."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +37,7 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
     """What the request's headers ask for, beside its body.
 
     `similarity` is the least cosine of a question whose answer may be given; it counts where it is above the setting.
-    `cascade` None: as the body, a rule, the account or the configuration says.
+    `cascade` None: as the body, a rule, the account or the configuration says. `traceparent` names the client's trace.
     """
 
     endpoint: str
@@ -47,6 +49,7 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
     feature: str | None = None
     similarity: float = 0.0
     cascade: bool | None = None
+    traceparent: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):

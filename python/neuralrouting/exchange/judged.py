@@ -126,7 +126,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One call of one provider, as recorded in the request's row. `outcome` is `ok` or an error code.
 
     `cost_nanousd` is what the provider takes for it: of a failed call that the provider may have begun to answer, its
-    prompt's price; None where the model has no price.
+    prompt's price; None where the model has no price. `began_us` is when it began, in microseconds after the request's
+    arrival; None in rows of earlier versions.
     """
 
     deployment: str
@@ -136,6 +137,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     ttft_us: int | None = None
     provider_status: int | None = None
     cost_nanousd: int | None = None
+    began_us: int | None = None
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False):

@@ -5,11 +5,30 @@ from typing import Literal, Protocol
 import msgspec
 
 from neuralrouting.exchange.answer import Facts
-from neuralrouting.exchange.asking import Arrival
-from neuralrouting.exchange.judged import Attempt, Route, ShieldAction, Task
+from neuralrouting.exchange.asking import Arrival, BudgetNote
+from neuralrouting.exchange.judged import Attempt, Finding, Route, ShieldAction, Task
 
 HoldState = Literal["none", "settled", "voided", "expired"]
 """How a request's hold on credits ended; `none`: there was nothing to pay, `expired`: its worker died."""
+
+
+class Spent(msgspec.Struct, frozen=True, gc=False):
+    """Nanoseconds that each layer took; None for one that was not asked.
+
+    `read`: parsing and checking the body. `confidence` is the prediction from the prompt; what audits have shown is
+    looked up while routing. `admission` is waiting for credits and budgets. `inspected` and `admitted` are no spans but
+    moments after the request's arrival: when the core was done, and when it was let in.
+    """
+
+    read_ns: int
+    cache_ns: int
+    shield_ns: int | None = None
+    classification_ns: int | None = None
+    confidence_ns: int | None = None
+    routing_ns: int | None = None
+    admission_ns: int | None = None
+    inspected_ns: int = 0
+    admitted_ns: int | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
@@ -17,7 +36,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
     `facts` is None when it failed: then it costs its account nothing. `task` and `route` are None when no model was to
     be asked. `held_mc` and `charged_mc` are millicredits, `house_nanousd` is what its failed attempts cost, which its
-    account does not pay. `decision` is a `Decision` as JSON.
+    account does not pay. `decision` is a `Decision` as JSON. `budgets` are those that are worth a word.
     """
 
     arrival: Arrival
@@ -41,6 +60,9 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     charged_mc: int = 0
     house_nanousd: int = 0
     decision: str | None = None
+    finding: Finding | None = None
+    budgets: tuple[BudgetNote, ...] = ()
+    spent: Spent | None = None
 
 
 class SecurityEvent(msgspec.Struct, frozen=True, gc=False):

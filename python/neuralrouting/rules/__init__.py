@@ -4,6 +4,17 @@ from neuralrouting.rules.matching import RuleSet
 from neuralrouting.rules.reading import Missing, read_rules
 from neuralrouting.rules.tree import RulesRejected
 from neuralrouting.rules.values import Rule, RuleFacts, Then, When
-from neuralrouting.rules.writing import write_rules
+from neuralrouting.rules.writing import write_line, write_rules
 
-__all__ = ["Missing", "Rule", "RuleFacts", "RuleSet", "RulesRejected", "Then", "When", "read_rules", "write_rules"]
+__all__ = [
+    "Missing",
+    "Rule",
+    "RuleFacts",
+    "RuleSet",
+    "RulesRejected",
+    "Then",
+    "When",
+    "read_rules",
+    "write_line",
+    "write_rules",
+]

@@ -14,6 +14,11 @@ def write_rules(rules: Iterable[Rule]) -> str:
     return "\n".join(_rule(rule) for rule in rules)
 
 
+def write_line(value: When | Then) -> str:
+    """Write what is said in one half of a rule on one line, for reading; empty where nothing is."""
+    return "; ".join(f"{name}: {text}" for name, text in _told(value))
+
+
 def _rule(rule: Rule) -> str:
     when, then = _fields(rule.when), _fields(rule.then)
     middle = f"  when:{when}\n" if when else ""
@@ -22,9 +27,13 @@ def _rule(rule: Rule) -> str:
 
 def _fields(value: When | Then) -> str:
     """Write the fields that say something, each on a line of its own."""
+    return "".join(f"\n    {name}: {text}" for name, text in _told(value))
+
+
+def _told(value: When | Then) -> list[tuple[str, str]]:
     default = type(value)()
     told = [(name, getattr(value, name)) for name in value.__struct_fields__]
-    return "".join(f"\n    {name}: {_value(one)}" for name, one in told if one != getattr(default, name))
+    return [(name, _value(one)) for name, one in told if one != getattr(default, name)]
 
 
 def _value(value: Any) -> str:  # noqa: ANN401  a field of `When` or `Then`

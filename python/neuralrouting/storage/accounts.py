@@ -5,8 +5,9 @@ import msgspec
 from neuralrouting.errors import NotFound
 from neuralrouting.storage.bounds import check_id, check_text
 from neuralrouting.storage.changes import next_change
-from neuralrouting.storage.database import Database, Script, ask
+from neuralrouting.storage.database import Database, Script, Statement, ask
 from neuralrouting.storage.plans import hold_plan
+from neuralrouting.storage.trail import Actor, Change, record
 
 
 class AccountRow(msgspec.Struct, frozen=True):
@@ -28,12 +29,19 @@ _INSERT = (
 _INSERT_BALANCE = "INSERT INTO balances (account_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _SET_PLAN = (
     f"UPDATE accounts SET plan_id = $2, changed_ms = {next_change('accounts', '$3')} "  # noqa: S608
-    "WHERE id = $1 RETURNING id"
+    "WHERE id = $1"
 )
 _RENAME = (
     f"UPDATE accounts SET name = $2, changed_ms = {next_change('accounts', '$3')} "  # noqa: S608
     "WHERE id = $1"
 )
+# Locks the row on PostgreSQL until the transaction ends; SQLite has one writer at a time anyway.
+_HOLD = "UPDATE accounts SET changed_ms = changed_ms WHERE id = $1 RETURNING name, plan_id"
+
+
+def hold_account(account_id: str) -> Statement:
+    """Return a step of a script that keeps an account as it is until its end: its name and plan, no row for none."""
+    return ask(_HOLD, account_id)
 
 
 class AccountRows:
@@ -42,7 +50,9 @@ class AccountRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ensure(self, account_id: str, name: str, now_ms: int, plan_id: str = "unlimited") -> bool:
+    async def ensure(
+        self, account_id: str, name: str, now_ms: int, plan_id: str = "unlimited", *, actor: Actor
+    ) -> bool:
         """Make the account and its balance unless it is there; one that is stays as it is, and False comes back.
 
         Raises InvalidField for an id or name that cannot be, NotFound for a plan that there is not.
@@ -57,6 +67,10 @@ class AccountRows:
                 raise _no_plan(plan_id)
             made = yield ask(_INSERT, account_id, name, now_ms, plan_id)
             yield ask(_INSERT_BALANCE, account_id)
+            if made:
+                told = {"name": name, "plan": plan_id}
+                change = Change(account_id, actor, "account.create", account_id, None, told)
+                yield from record(self._database.dialect, change)
             return bool(made)
 
         return await self._database.transact(script)
@@ -70,22 +84,36 @@ class AccountRows:
         """Return every account, oldest first."""
         return [AccountRow(*row) for row in await self._database.fetch(f"{_SELECT} ORDER BY created_ms, id")]
 
-    async def set_plan(self, account_id: str, plan_id: str, now_ms: int) -> None:
+    async def set_plan(self, account_id: str, plan_id: str, now_ms: int, *, actor: Actor) -> None:
         """Give an account another plan. Raises NotFound where there is no such account or plan."""
 
         def script() -> Script[None]:
             if not (yield hold_plan(plan_id)):
                 raise _no_plan(plan_id)
-            if not (yield ask(_SET_PLAN, account_id, plan_id, now_ms)):
+            held = yield hold_account(account_id)
+            if not held:
                 raise no_account(account_id)
+            yield ask(_SET_PLAN, account_id, plan_id, now_ms)
+            before, after = {"plan": held[0][1]}, {"plan": plan_id}
+            change = Change(account_id, actor, "account.change", account_id, before, after)
+            yield from record(self._database.dialect, change)
 
         await self._database.transact(script)
 
-    async def rename(self, account_id: str, name: str, now_ms: int) -> None:
+    async def rename(self, account_id: str, name: str, now_ms: int, *, actor: Actor) -> None:
         """Call an account something else. Raises InvalidField for what cannot be a name, NotFound for no account."""
         check_text(name, "name")
-        if not await self._database.execute(_RENAME, account_id, name, now_ms):
-            raise no_account(account_id)
+
+        def script() -> Script[None]:
+            held = yield hold_account(account_id)
+            if not held:
+                raise no_account(account_id)
+            yield ask(_RENAME, account_id, name, now_ms)
+            before, after = {"name": held[0][0]}, {"name": name}
+            change = Change(account_id, actor, "account.change", account_id, before, after)
+            yield from record(self._database.dialect, change)
+
+        await self._database.transact(script)
 
     async def changed_since(self, changed_ms: int) -> list[AccountRow]:
         """Return the accounts whose `changed_ms` is at least this, in the order of their change."""

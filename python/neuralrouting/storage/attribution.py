@@ -1,5 +1,7 @@
 """What spending is put down to, as the conditions of a query: for sums and for single requests alike."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -29,16 +31,21 @@ COLUMNS = {
 """The column, of `cells` as of `requests`, that holds each of these."""
 
 
-def conditions(wanted: Attribution, first: int) -> tuple[list[str], list[str]]:
-    """Return the conditions and their values, whose placeholders begin with number `first`."""
+def conditions(
+    wanted: Attribution, first: int, columns: Mapping[str, str] = COLUMNS, *, nulls: bool = True
+) -> tuple[list[str], list[str]]:
+    """Return the conditions and their values, whose placeholders begin with number `first`.
+
+    `columns` is where each name is kept; `nulls`: none may be NULL there, not only ''. Without, an index can serve.
+    """
     texts: list[str] = []
     values: list[str] = []
-    for name, column in COLUMNS.items():
+    for name, column in columns.items():
         value: str | None = getattr(wanted, name)
         if value is None:
             continue
         place = f"${first + len(values)}"
-        text = f"COALESCE({column}, '') = {place}"
+        text = f"COALESCE({column}, '') = {place}" if nulls else f"{column} = {place}"
         if name == "model" and value:
             # The end of the id is compared, not searched for: LIKE would obey `%` and `_` in a name.
             end = f"SUBSTR({column}, LENGTH({column}) - LENGTH(CAST({place} AS TEXT)))"

@@ -10,16 +10,20 @@ from neuralrouting.storage import leases
 from neuralrouting.storage.credits import Transfer
 from neuralrouting.storage.database import Database, Dialect, RowError
 from neuralrouting.storage.ledger import COLUMNS, COUNTERS, Entry, Kind, entry_of
+from neuralrouting.storage.trail import Actor
 from neuralrouting.storage.turning import lost_by, settle_one, take_turn
 from neuralrouting.storage.turns import Turn, TurnResult
 
 READ_BALANCE: Final = "SELECT posted_mc, reserved_mc, grant_mc, period FROM balances WHERE account_id = $1"
 _ENTRIES = f"SELECT {COLUMNS} FROM ledger WHERE account_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"  # noqa: S608
 _ALL_KINDS = ", ".join(f"'{kind}'" for kind in COUNTERS)
-_ENTRIES_OF = (
-    f"SELECT {COLUMNS} FROM ledger WHERE account_id = $1 AND ref = $2 "  # noqa: S608
-    f"AND kind IN ({_ALL_KINDS}) ORDER BY seq"  # so that the index serves
-)
+# The inner question is answered by `ledger_once` alone, for which the kinds are there. Asked for whole rows at once,
+# SQLite reads all of an account's ledger instead: 340 ms for 800,000 entries.
+_ENTRIES_OF = f"""
+SELECT {COLUMNS} FROM ledger WHERE account_id = $1 AND seq IN (
+    SELECT seq FROM ledger WHERE account_id = $1 AND ref = $2 AND kind IN ({_ALL_KINDS})
+) ORDER BY seq
+"""  # noqa: S608
 _DUE = """
 SELECT accounts.id, plans.monthly_mc FROM accounts
 JOIN plans ON plans.id = accounts.plan_id
@@ -111,7 +115,7 @@ class Books:
         lost = await self._database.transact(lambda: lost_by(turn.settlements))
         return msgspec.structs.replace(result, lost_mc=lost), tuple(refused)
 
-    async def top_up(self, account_id: str, mc: int, ref: str, actor: str, reason: str) -> Entry:
+    async def top_up(self, account_id: str, mc: int, ref: str, actor: Actor, reason: str) -> Entry:
         """Add credits that were paid for, on disk when this returns; the same reference again returns the first entry.
 
         Raises InvalidField, NotFound for an unknown account, AlreadyExists `reference_used` for the same reference with
@@ -120,7 +124,7 @@ class Books:
         moves.check_amount(mc)
         return await self._transfer("topup", Transfer(account_id, mc, ref, actor, reason))
 
-    async def refund(self, account_id: str, mc: int, ref: str, actor: str, reason: str) -> Entry:
+    async def refund(self, account_id: str, mc: int, ref: str, actor: Actor, reason: str) -> Entry:
         """Take back `mc` credits whose price is paid back; raises as `top_up`, and InsufficientCredits.
 
         What workers hold is not touched.
@@ -128,7 +132,7 @@ class Books:
         moves.check_amount(mc)
         return await self._transfer("refund", Transfer(account_id, -mc, ref, actor, reason))
 
-    async def adjust(self, account_id: str, mc: int, ref: str, actor: str, reason: str) -> Entry:
+    async def adjust(self, account_id: str, mc: int, ref: str, actor: Actor, reason: str) -> Entry:
         """Give credits, or take some with a negative `mc`, on the house's side of the books; raises as `refund`."""
         moves.check_amount(abs(mc))
         return await self._transfer("adjustment", Transfer(account_id, mc, ref, actor, reason))
@@ -171,4 +175,5 @@ class Books:
 
     async def entries_of(self, ref: str, account_id: str) -> list[Entry]:
         """Return what one request or reference moved on an account, oldest first."""
-        return [entry_of(row) for row in await self._database.fetch(_ENTRIES_OF, account_id, ref)]
+        found = [entry_of(row) for row in await self._database.fetch(_ENTRIES_OF, account_id, ref)]
+        return sorted(found, key=lambda entry: entry.seq)

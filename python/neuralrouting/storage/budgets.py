@@ -7,11 +7,12 @@ from typing import Final, get_args
 import msgspec
 
 from neuralrouting.errors import InvalidField
-from neuralrouting.exchange import Budget, BudgetAction, BudgetPeriod, BudgetScope
-from neuralrouting.storage.accounts import no_account
+from neuralrouting.exchange import Budget, BudgetAction, BudgetPeriod, BudgetScope, JsonObject
+from neuralrouting.storage.accounts import hold_account, no_account
 from neuralrouting.storage.bounds import check_text
 from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database, Row, Script, ask
+from neuralrouting.storage.trail import Actor, Change, record
 
 MOST_NANOUSD: Final = 10**18
 """Highest limit: a thousand million dollars."""
@@ -45,7 +46,7 @@ _FIXED = ("account_id", "scope", "subject", "period")
 """What a budget counts. Windows are kept by budget and epoch: another count under the same id would mix them."""
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM budgets"  # noqa: S608  names of our own columns
 _FIND = f"{_SELECT} WHERE id = $1 AND deleted = 0"
-_FIXED_OF = f"SELECT {', '.join(_FIXED)} FROM budgets WHERE id = $1"  # noqa: S608
+_BEFORE = f"SELECT deleted, {', '.join(_COLUMNS)} FROM budgets WHERE id = $1"  # noqa: S608
 _OWN_KEY = "SELECT 1 FROM api_keys WHERE id = $1 AND account_id = $2"
 _PUT = (
     f"INSERT INTO budgets ({', '.join(_COLUMNS)}, changed_ms) "  # noqa: S608
@@ -56,7 +57,7 @@ _PUT = (
 )
 _REMOVE = (
     f"UPDATE budgets SET deleted = 1, changed_ms = {next_change('budgets', '$3')} "  # noqa: S608
-    "WHERE id = $1 AND account_id = $2 AND deleted = 0"
+    f"WHERE id = $1 AND account_id = $2 AND deleted = 0 RETURNING {', '.join(_COLUMNS)}"
 )
 _CHANGED = (
     f"SELECT {', '.join(_COLUMNS)}, deleted, changed_ms FROM budgets "  # noqa: S608
@@ -79,7 +80,7 @@ class BudgetRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, budget: Budget, now_ms: int) -> None:
+    async def put(self, budget: Budget, now_ms: int, *, actor: Actor) -> None:
         """Add the budget, or change name, limit, action and percentage of the one with its id.
 
         Raises InvalidField where it makes no sense, is for a key that the account has not, or would change whose or
@@ -88,21 +89,35 @@ class BudgetRows:
         check_budget(budget)
 
         def script() -> Script[None]:
-            if not (yield ask("SELECT 1 FROM accounts WHERE id = $1", budget.account_id)):
+            # Held, so that of two that set the same budget at once the second sees the first.
+            if not (yield hold_account(budget.account_id)):
                 raise no_account(budget.account_id)
             of_one_key = budget.scope == "key" and budget.subject != "*"
             if of_one_key and not (yield ask(_OWN_KEY, budget.subject, budget.account_id)):
                 raise InvalidField(f"the account has no key {budget.subject!r}", param="subject")
-            found = yield ask(_FIXED_OF, budget.id)
-            if found and found[0] != tuple(getattr(budget, name) for name in _FIXED):
+            found = yield ask(_BEFORE, budget.id)
+            had = _budget(found[0][1:]) if found else None
+            if had is not None and any(getattr(had, name) != getattr(budget, name) for name in _FIXED):
                 raise InvalidField("what a budget counts stays as it is: remove it and set another", param="id")
             yield ask(_PUT, *msgspec.structs.astuple(budget), now_ms)
+            before = _told(had) if had is not None and not found[0][0] else None
+            action = "budget.create" if before is None else "budget.change"
+            change = Change(budget.account_id, actor, action, budget.id, before, _told(budget))
+            yield from record(self._database.dialect, change)
 
         await self._database.transact(script)
 
-    async def remove(self, budget_id: str, account_id: str, now_ms: int) -> bool:
+    async def remove(self, budget_id: str, account_id: str, now_ms: int, *, actor: Actor) -> bool:
         """Take a budget of this account back; False when it has none with this id."""
-        return await self._database.execute(_REMOVE, budget_id, account_id, now_ms) == 1
+
+        def script() -> Script[bool]:
+            found = yield ask(_REMOVE, budget_id, account_id, now_ms)
+            for row in found:
+                change = Change(account_id, actor, "budget.remove", budget_id, _told(_budget(row)), None)
+                yield from record(self._database.dialect, change)
+            return bool(found)
+
+        return await self._database.transact(script)
 
     async def find(self, budget_id: str, account_id: str) -> Budget | None:
         """Return one budget of this account; another account's is as unknown as none."""
@@ -128,18 +143,23 @@ class BudgetRows:
         rows = await self._database.fetch(_WINDOWS, budget.id, since_ms, WINDOWS_SHOWN)
         return [Window(*row) for row in rows]
 
-    async def spent(self, purses: Sequence[str]) -> dict[str, int]:
-        """Return what was spent in each of these windows, in nano-dollars; those without spending are left out."""
-        found: dict[str, int] = {}
+    async def windows_of(self, purses: Sequence[str]) -> list[Window]:
+        """Return these windows; those of which nothing was ever spent are left out."""
+        found: list[Window] = []
         for first in range(0, len(purses), PURSES_A_QUERY):
             some = purses[first : first + PURSES_A_QUERY]
             places = ", ".join(f"${place}" for place in range(1, len(some) + 1))
             rows = await self._database.fetch(
-                f"SELECT purse, spent_nanousd FROM budget_windows WHERE purse IN ({places})",  # noqa: S608  our own
+                "SELECT purse, epoch_ms, subject, spent_nanousd, reserved_nanousd FROM budget_windows "  # noqa: S608
+                f"WHERE purse IN ({places})",
                 *some,
             )
-            found.update((str(purse), int(spent)) for purse, spent in rows)
+            found += [Window(*row) for row in rows]
         return found
+
+    async def spent(self, purses: Sequence[str]) -> dict[str, int]:
+        """Return what was spent in each of these windows, in nano-dollars; those without spending are left out."""
+        return {window.purse: window.spent_nanousd for window in await self.windows_of(purses)}
 
 
 def check_budget(budget: Budget) -> None:
@@ -157,6 +177,10 @@ def check_budget(budget: Budget) -> None:
         raise InvalidField("a limit is above 0 and at most 1,000,000,000 dollars", param="limit_nanousd")
     if not 1 <= budget.warn_percent <= 100:
         raise InvalidField("warn_percent is from 1 to 100", param="warn_percent")
+
+
+def _told(budget: Budget) -> JsonObject:
+    return {name: value for name, value in msgspec.structs.asdict(budget).items() if name not in ("id", "account_id")}
 
 
 def _budget(row: Row) -> Budget:

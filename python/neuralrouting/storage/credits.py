@@ -10,6 +10,7 @@ from neuralrouting.storage.database import Dialect, RowError, Script, ask, run
 from neuralrouting.storage.dialect import NOW_MS
 from neuralrouting.storage.ledger import COLUMNS, INSERT_LEDGER, Draft, Entry, Kind, entry_of
 from neuralrouting.storage.purses import Credits
+from neuralrouting.storage.trail import Actor, Change, record
 from neuralrouting.storage.turning import open_accounts
 from neuralrouting.storage.turns import credits_purse
 
@@ -26,7 +27,7 @@ class Transfer(msgspec.Struct, frozen=True):
     account_id: str
     mc: int
     ref: str
-    actor: str
+    actor: Actor
     reason: str
 
 
@@ -43,7 +44,10 @@ def transfer(dialect: Dialect, kind: Kind, wanted: Transfer) -> Script[Entry]:
     row = account.post(Draft(kind, ref, wanted.mc, actor=_kept(wanted.actor), reason=_kept(wanted.reason)), now_ms)
     yield run(INSERT_LEDGER, [row])
     yield run(Credits.UPDATE, [account.row()])
-    return entry_of(row)
+    entry = entry_of(row)
+    told = {"millicredits": wanted.mc, "ledger_seq": entry.seq, "reason": entry.reason}
+    yield from record(dialect, Change(wanted.account_id, wanted.actor, f"credits.{kind}", ref, None, told))
+    return entry
 
 
 def renew(dialect: Dialect, account_id: str, period: str, monthly_mc: int | None) -> Script[bool]:

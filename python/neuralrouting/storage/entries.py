@@ -6,6 +6,8 @@ from neuralrouting.exchange import CacheEntry, JsonObject
 from neuralrouting.storage.database import Database, Row
 from neuralrouting.storage.turnstile import delete_entries, deleting
 
+EXAMINED_ROWS = 10_000
+"""How many rows are looked at for an account's newest: there is no index for that, since it would slow every write."""
 PURGE_ROWS = 1_000
 """Rows deleted per transaction, so that a long purge holds up no writer."""
 
@@ -38,13 +40,23 @@ FROM cache_entries AS entry WHERE account_id = $1 AND expires_ms > $2 AND NOT EX
     WHERE newer.account_id = entry.account_id AND newer.key = entry.key AND newer.seq > entry.seq
 )
 """
-_BY_DEPLOYMENT = f"""
-SELECT deployment, COUNT(*), CAST(SUM(LENGTH(body)) AS BIGINT),
-    SUM(CASE WHEN scope IS NOT NULL AND SUBSTR(probe, {EMBEDDING_AT + 1}, {EMBEDDING_BYTES}) <> $3 THEN 1 ELSE 0 END),
-    MIN(stored_ms), MAX(stored_ms)
-{_COUNTED} GROUP BY deployment ORDER BY deployment
+# All of an account's entries are read once, for what there is of each deployment and for the scopes of all.
+_STATISTICS = f"""
+WITH standing AS (
+    SELECT deployment, scope, LENGTH(body) AS size, stored_ms,
+        CASE WHEN scope IS NOT NULL AND SUBSTR(probe, {EMBEDDING_AT + 1}, {EMBEDDING_BYTES}) <> $3 THEN 1 ELSE 0 END
+        AS semantic
+    {_COUNTED}
+)
+SELECT deployment, COUNT(*), CAST(SUM(size) AS BIGINT), SUM(semantic), MIN(stored_ms), MAX(stored_ms)
+FROM standing GROUP BY deployment
+UNION ALL SELECT NULL, COUNT(DISTINCT scope), 0, 0, 0, 0 FROM standing
+"""  # noqa: S608  our own words
+_NEWEST = """
+SELECT key, deployment, simulated, scope, LENGTH(body), stored_ms, expires_ms
+FROM (SELECT * FROM cache_entries ORDER BY seq DESC LIMIT $3) AS newest
+WHERE account_id = $1 AND expires_ms > $2 LIMIT $4
 """
-_SCOPES = f"SELECT COUNT(DISTINCT scope) {_COUNTED}"
 
 
 def entry_values(entry: CacheEntry) -> Row:
@@ -61,6 +73,18 @@ def entry_of(row: Row) -> CacheEntry:
 def embedding_of(probe: bytes) -> bytes:
     """Return the embedding in a probe: 256 signed bytes, or fewer where it is none of ours."""
     return probe[EMBEDDING_AT : EMBEDDING_AT + EMBEDDING_BYTES]
+
+
+class StoredEntry(msgspec.Struct, frozen=True):
+    """What is told of one stored answer: nothing of its text. Keys are in hex, sizes in bytes, times in Unix ms."""
+
+    key: str
+    deployment: str
+    simulated: bool
+    scope: str | None
+    size: int
+    stored_ms: int
+    expires_ms: int
 
 
 class EntryRows:
@@ -95,14 +119,23 @@ class EntryRows:
         """Delete these rows."""
         await delete_entries(self._database, seqs)
 
+    async def newest(self, account_id: str, now_ms: int, limit: int) -> list[StoredEntry]:
+        """Return up to `limit` of an account's entries, newest first, of the newest `EXAMINED_ROWS` of all accounts."""
+        rows = await self._database.fetch(_NEWEST, account_id, now_ms, EXAMINED_ROWS, limit)
+        return [
+            StoredEntry(row[0].hex(), row[1], bool(row[2]), row[3].hex() if row[3] is not None else None, *row[4:])
+            for row in rows
+        ]
+
     async def statistics(self, account_id: str, now_ms: int) -> JsonObject:
         """Sum up what is stored for an account and has not expired by `now_ms`. Reads all its rows.
 
         `bytes` is the size of the answers; `semantic_entries` can be found by a text that is alike, in `scopes` scopes;
         `oldest_ms` and `newest_ms` are Unix times, None where there is nothing.
         """
-        rows = await self._database.fetch(_BY_DEPLOYMENT, account_id, now_ms, bytes(EMBEDDING_BYTES))
-        scopes = (await self._database.fetch(_SCOPES, account_id, now_ms))[0][0]
+        found = await self._database.fetch(_STATISTICS, account_id, now_ms, bytes(EMBEDDING_BYTES))
+        rows = sorted(row for row in found if row[0] is not None)
+        scopes = next(row[1] for row in found if row[0] is None)
         return {
             "entries": sum(row[1] for row in rows),
             "bytes": sum(row[2] for row in rows),

@@ -8,6 +8,8 @@ import msgspec
 from neuralrouting.errors import NotFound
 from neuralrouting.storage.database import Database, Dialect, Script, ask
 from neuralrouting.storage.purges import SKEW_MS, record
+from neuralrouting.storage.trail import Actor, Change
+from neuralrouting.storage.trail import record as record_change
 from neuralrouting.storage.turnstile import pass_through
 
 HitKind = Literal["exact", "canonical", "semantic"]
@@ -71,12 +73,13 @@ class Judgements:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def judge(self, judgement: Judgement, now_ms: int) -> None:
+    async def judge(self, judgement: Judgement, now_ms: int, *, actor: Actor | None) -> None:
         """Write a judgement down; one against an entry retires it in the same transaction.
 
+        `actor` is the person who judges, for the trail; None: the shadow layer does, as it always does.
         Raises NotFound when nothing is stored for this account under this key (any more).
         """
-        script = partial(_judge, self._database.dialect, judgement, now_ms)
+        script = partial(_judge, self._database.dialect, judgement, now_ms, actor)
         await self._database.transact(script, durable=not judgement.agreed)
 
     async def against(self, seq: int, now_ms: int, limit: int = 1_000) -> list[Retirement]:
@@ -90,7 +93,7 @@ class Judgements:
         }
 
 
-def _judge(dialect: Dialect, judgement: Judgement, now_ms: int) -> Script[None]:
+def _judge(dialect: Dialect, judgement: Judgement, now_ms: int, actor: Actor | None) -> Script[None]:
     yield from pass_through(dialect)
     account_id, key = judgement.account_id, judgement.key
     stored = yield ask(_STORED, account_id, key)
@@ -99,9 +102,11 @@ def _judge(dialect: Dialect, judgement: Judgement, now_ms: int) -> Script[None]:
     scope = stored[-1][0]
     values = (account_id, scope, key, judgement.kind, judgement.similarity, int(judgement.agreed))
     yield ask(_RECORD, *values, judgement.source, now_ms)
-    if judgement.agreed:
-        return
-    newest_ms: int = max(stored_ms for _, stored_ms in stored)
-    purged_ms = max(now_ms, min(newest_ms, now_ms + SKEW_MS))
-    yield from record((account_id, None, key, None, purged_ms))
-    yield ask("DELETE FROM cache_entries WHERE account_id = $1 AND key = $2", account_id, key)
+    if not judgement.agreed:
+        newest_ms: int = max(stored_ms for _, stored_ms in stored)
+        purged_ms = max(now_ms, min(newest_ms, now_ms + SKEW_MS))
+        yield from record((account_id, None, key, None, purged_ms))
+        yield ask("DELETE FROM cache_entries WHERE account_id = $1 AND key = $2", account_id, key)
+    if actor is not None:
+        told = {"kind": judgement.kind, "agreed": judgement.agreed}
+        yield from record_change(dialect, Change(account_id, actor, "cache.judge", key.hex(), None, told))

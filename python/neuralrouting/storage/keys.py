@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from neuralrouting.exchange import Mode, Role, ShieldMode
+from neuralrouting.exchange import JsonObject, Mode, Role, ShieldMode
 from neuralrouting.storage.bounds import check_figure, check_text
 from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database, Row, Script, ask
+from neuralrouting.storage.trail import Actor, Change, record
 
 
 class KeyOptions(msgspec.Struct, frozen=True):
@@ -64,12 +65,12 @@ _INSERT = (
 )
 _REVOKE = (
     f"UPDATE api_keys SET revoked_ms = $2, changed_ms = {next_change('api_keys', '$2')} "  # noqa: S608
-    "WHERE id = $1 AND revoked_ms IS NULL"
+    "WHERE id = $1 AND revoked_ms IS NULL RETURNING account_id, name, role"
 )
 # Locks the row on PostgreSQL, so that two changes at once are made one after the other.
 _HOLD = (
     "UPDATE api_keys SET changed_ms = changed_ms WHERE id = $1 AND revoked_ms IS NULL "  # noqa: S608
-    f"RETURNING {', '.join(_OPTIONS)}"
+    f"RETURNING account_id, {', '.join(_OPTIONS)}"
 )
 _CHANGE = (
     f"UPDATE api_keys SET {', '.join(f'{name} = ${place}' for place, name in enumerate(_OPTIONS, 3))}, "  # noqa: S608
@@ -83,11 +84,18 @@ class KeyRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, row: KeyRow) -> None:
+    async def insert(self, row: KeyRow, *, actor: Actor) -> None:
         """Add a key. Raises RowError when its account does not exist or its id is taken, InvalidField for options."""
         check_options(row.options)
         values = msgspec.structs.astuple(row)
-        await self._database.execute(_INSERT, *values[:8], *values[9:])
+
+        def script() -> Script[None]:
+            yield ask(_INSERT, *values[:8], *values[9:])
+            told: JsonObject = {"name": row.name, "live": row.live, **msgspec.structs.asdict(row.options)}
+            change = Change(row.account_id, actor, "key.create", row.id, None, told)
+            yield from record(self._database.dialect, change)
+
+        await self._database.transact(script)
 
     async def find(self, key_id: str) -> KeyRow | None:
         """Return one key, revoked or not."""
@@ -102,11 +110,21 @@ class KeyRows:
             rows = await self._database.fetch(f"{_SELECT} WHERE account_id = $1 ORDER BY created_ms, id", account_id)
         return [_row(row) for row in rows]
 
-    async def revoke(self, key_id: str, now_ms: int) -> bool:
+    async def revoke(self, key_id: str, now_ms: int, *, actor: Actor) -> bool:
         """Revoke a key for good; False when it is unknown or revoked already."""
-        return await self._database.execute(_REVOKE, key_id, now_ms) == 1
 
-    async def change(self, key_id: str, edit: Callable[[KeyOptions], KeyOptions], now_ms: int) -> KeyOptions | None:
+        def script() -> Script[bool]:
+            found = yield ask(_REVOKE, key_id, now_ms)
+            for account_id, name, role in found:
+                change = Change(account_id, actor, "key.revoke", key_id, {"name": name, "role": role}, None)
+                yield from record(self._database.dialect, change)
+            return bool(found)
+
+        return await self._database.transact(script)
+
+    async def change(
+        self, key_id: str, edit: Callable[[KeyOptions], KeyOptions], now_ms: int, *, actor: Actor
+    ) -> KeyOptions | None:
         """Replace a key's options by what `edit` makes of them and return those; None when it is unknown or revoked.
 
         Raises InvalidField for options that cannot be.
@@ -116,9 +134,13 @@ class KeyRows:
             found = yield ask(_HOLD, key_id)
             if not found:
                 return None
-            options = edit(KeyOptions(*found[0]))
+            account_id, *had = found[0]
+            old = KeyOptions(*had)
+            options = edit(old)
             check_options(options)
             yield ask(_CHANGE, key_id, now_ms, *msgspec.structs.astuple(options))
+            before, after = msgspec.structs.asdict(old), msgspec.structs.asdict(options)
+            yield from record(self._database.dialect, Change(account_id, actor, "key.change", key_id, before, after))
             return options
 
         return await self._database.transact(script)

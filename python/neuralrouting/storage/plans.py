@@ -5,10 +5,11 @@ from typing import Final
 import msgspec
 
 from neuralrouting.errors import InvalidField
-from neuralrouting.exchange import Mode, Plan
+from neuralrouting.exchange import JsonObject, Mode, Plan
 from neuralrouting.storage.bounds import check_figure, check_id, check_text
 from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database, Row, RowError, Script, Statement, ask
+from neuralrouting.storage.trail import COMMON, Actor, Change, record
 
 MODES: Final[tuple[Mode, ...]] = ("auto", "cost", "quality", "speed")
 
@@ -21,7 +22,7 @@ _PUT = (
     f"{', '.join(f'{name} = excluded.{name}' for name in (*_COLUMNS[1:], 'changed_ms'))}"
 )
 # Locks the row on PostgreSQL until the transaction ends; SQLite has one writer at a time anyway.
-_HOLD = "UPDATE plans SET changed_ms = changed_ms WHERE id = $1 RETURNING id"
+_HOLD = f"UPDATE plans SET changed_ms = changed_ms WHERE id = $1 RETURNING {', '.join(_COLUMNS)}"  # noqa: S608
 _USERS = "SELECT COUNT(*) FROM accounts WHERE plan_id = $1"
 _REMOVE = "DELETE FROM plans WHERE id = $1"
 
@@ -49,23 +50,33 @@ class PlanRows:
         rows = await self._database.fetch(f"{_SELECT} WHERE id = $1", plan_id)
         return _plan(rows[0]) if rows else None
 
-    async def put(self, plan: Plan, now_ms: int) -> None:
+    async def put(self, plan: Plan, now_ms: int, *, actor: Actor) -> None:
         """Add the plan, or put it in the place of the one with its id. Raises InvalidField where it makes no sense."""
         check_plan(plan)
         values = list(msgspec.structs.astuple(plan))
         values[_MODES_AT] = msgspec.json.encode(plan.modes).decode()
-        await self._database.execute(_PUT, *values, now_ms)
 
-    async def remove(self, plan_id: str) -> bool:
+        def script() -> Script[None]:
+            held = yield hold_plan(plan.id)
+            yield ask(_PUT, *values, now_ms)
+            before = _told(_plan(held[0])) if held else None
+            yield from record(self._database.dialect, Change(COMMON, actor, "plan.put", plan.id, before, _told(plan)))
+
+        await self._database.transact(script)
+
+    async def remove(self, plan_id: str, *, actor: Actor) -> bool:
         """Remove a plan; False when there is none. Raises RowError while accounts have it."""
 
         def script() -> Script[bool]:
-            if not (yield hold_plan(plan_id)):
+            held = yield hold_plan(plan_id)
+            if not held:
                 return False
             [(accounts,)] = yield ask(_USERS, plan_id)
             if accounts:
                 raise RowError(f"the plan is that of {accounts} account{'s'[: accounts > 1]}: give them another first")
             yield ask(_REMOVE, plan_id)
+            change = Change(COMMON, actor, "plan.remove", plan_id, _told(_plan(held[0])), None)
+            yield from record(self._database.dialect, change)
             return True
 
         return await self._database.transact(script)
@@ -82,6 +93,10 @@ def check_plan(plan: Plan) -> None:
     check_figure(plan.parallel, "parallel")
     if "auto" not in plan.modes or len(set(plan.modes)) != len(plan.modes) or not set(plan.modes) <= set(MODES):
         raise InvalidField(f"modes are 'auto' and any of {', '.join(MODES[1:])}, each once", param="modes")
+
+
+def _told(plan: Plan) -> JsonObject:
+    return {name: value for name, value in msgspec.structs.asdict(plan).items() if name != "id"}
 
 
 def _plan(row: Row) -> Plan:

@@ -1,7 +1,7 @@
 """Purges: stored answers that are to go, from the tables at once, and from the memory of every worker that follows."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from typing import Final
 
@@ -11,6 +11,8 @@ import orjson
 from neuralrouting.errors import InvalidField
 from neuralrouting.storage.database import Database, Dialect, Row, Script, ask
 from neuralrouting.storage.entries import PURGE_ROWS
+from neuralrouting.storage.trail import Actor, Change
+from neuralrouting.storage.trail import record as record_change
 from neuralrouting.storage.turnstile import delete_entries, pass_through
 
 KEY_BYTES: Final = 32
@@ -70,6 +72,7 @@ class Purges:
         key: bytes | None = None,
         pattern: str | None = None,
         now_ms: int,
+        actor: Actor,
     ) -> int:
         """Delete an account's entries that match all that is given; return how many rows that were.
 
@@ -81,9 +84,28 @@ class Purges:
         newest_ms = (await self._database.fetch(_NEWEST_MS, account_id))[0][0] or 0
         purged_ms = max(now_ms, min(newest_ms, now_ms + SKEW_MS))
         values = (account_id, scope, key, pattern, purged_ms)
-        script = partial(_record_alone, self._database.dialect, values)
+        named = {"scope": scope.hex() if scope else None, "entry": key.hex() if key else None, "pattern": pattern}
+        told = {name: value for name, value in named.items() if value is not None} or {"all": True}
+        change = Change(account_id, actor, "cache.purge", account_id, None, told)
+        script = partial(_record_alone, self._database.dialect, values, change)
         seq = await self._database.transact(script, durable=True)
         return await self._delete(Purge(seq, *values))
+
+    async def count(
+        self,
+        account_id: str,
+        *,
+        scope: bytes | None = None,
+        key: bytes | None = None,
+        pattern: str | None = None,
+        now_ms: int,
+    ) -> int:
+        """Return how many rows `purge` would delete now, and delete none. Raises InvalidField as it does."""
+        check_pattern(pattern)
+        found = 0
+        async for some in self._matching(Purge(0, account_id, scope, key, pattern, now_ms + SKEW_MS)):
+            found += len(some)
+        return found
 
     async def since(self, seq: int, now_ms: int, limit: int = 1_000) -> list[Purge]:
         """Return up to `limit` purges of the last week after `seq`; with the largest seen, none is ever passed over."""
@@ -104,18 +126,23 @@ class Purges:
         return swept
 
     async def _delete(self, purge: Purge) -> int:
-        """Go through the account's rows by key, so that each is looked at once."""
+        purged = 0
+        async for found in self._matching(purge):
+            await delete_entries(self._database, found)
+            purged += len(found)
+        return purged
+
+    async def _matching(self, purge: Purge) -> AsyncIterator[list[int]]:
+        """Yield the rows that a purge is about, some at a time; by key, so that each is looked at once."""
         page, rows_a_page = _page_of(purge), READ_ROWS if purge.pattern is not None else PURGE_ROWS
-        purged, place = 0, (b"", 0)
+        place = (b"", 0)
         while rows := await self._database.fetch(*page, *place, rows_a_page):
             place = rows[-1][:2]
             found = [row[1] for row in rows]
             if purge.pattern is not None:
                 found = await asyncio.to_thread(_that_hold, rows, purge.pattern)
             if found:
-                await delete_entries(self._database, found)
-            purged += len(found)
-        return purged
+                yield found
 
 
 def key_of(text: str, name: str) -> bytes:
@@ -157,9 +184,11 @@ def record(values: Row) -> Script[int]:
     return (yield ask(_RECORD, *values))[0][0]
 
 
-def _record_alone(dialect: Dialect, values: Row) -> Script[int]:
+def _record_alone(dialect: Dialect, values: Row, change: Change) -> Script[int]:
     yield from pass_through(dialect)
-    return (yield from record(values))
+    seq = yield from record(values)
+    yield from record_change(dialect, change)
+    return seq
 
 
 def _page_of(purge: Purge) -> tuple[str, *tuple[object, ...]]:

@@ -1,6 +1,7 @@
 """Turns finished exchanges into rows, and writes stored answers and security events down, off the request path."""
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,11 +16,20 @@ log = logging.getLogger("neuralrouting.requests")
 _encode = msgspec.json.Encoder().encode
 
 
-class Recorder:
-    """Turns values into rows and hands them to the writer; never blocks."""
+def _nobody(_event: Exchange | SecurityEvent) -> None:
+    """Tell nobody."""
 
-    def __init__(self, writer: Writer) -> None:
+
+class Recorder:
+    """Turns values into rows and hands them to the writer; never blocks.
+
+    `told` hears of every finished request and every finding: it must neither wait nor raise.
+    """
+
+    def __init__(self, writer: Writer, told: Callable[[Exchange | SecurityEvent], None] = _nobody) -> None:
         self._writer = writer
+        self.ended: Callable[[Exchange], None] = told
+        self._told = told
 
     @property
     def full(self) -> bool:
@@ -41,6 +51,7 @@ class Recorder:
     def security(self, event: SecurityEvent) -> None:
         """Record what the shield found in one request."""
         self._writer.put(INSERT_EVENT, event_values(event))
+        self._told(event)
 
 
 def row_of(done: Exchange) -> RequestRow:

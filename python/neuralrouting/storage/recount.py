@@ -8,7 +8,9 @@ import msgspec
 
 from neuralrouting.storage.database import Row, Script, ask
 from neuralrouting.storage.dialect import ask_among
+from neuralrouting.storage.figures import SPAN_MS
 from neuralrouting.storage.findings import Findings
+from neuralrouting.storage.recount_figures import check_day, check_span, check_total
 from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.rollups import (
     CELL_COLUMNS,
@@ -63,20 +65,26 @@ def check_requests(account_id: str, found: Findings) -> Script[None]:
 
 def _check_days(account_id: str, found: Findings) -> Script[None]:
     """Requests come in the order of their time, so that the sums of one day at a time are in memory."""
-    sums, day_ms, kept = Sums(), 0, 0
+    sums, day_ms, kept, requests = Sums(), 0, 0, 0
+    spans: set[int] = set()
     after = _FIRST
     while page := (yield from _page(account_id, after)):
         yield from _check_entries(account_id, page, found)
         for row in page:
             start_ms = row.created_ms - row.created_ms % DAY_MS
             if start_ms != day_ms:
-                kept += yield from _compare_day(sums, day_ms, found)
+                kept += yield from _compare_day(account_id, sums, day_ms, found)
                 sums, day_ms = Sums(), start_ms
+                spans.add(day_ms - day_ms % SPAN_MS)
             sums.add(row)
+        requests += len(page)
         after = _end(page)
-    kept += yield from _compare_day(sums, day_ms, found)
+    kept += yield from _compare_day(account_id, sums, day_ms, found)
+    for start_ms in sorted(spans):
+        yield from check_span(account_id, start_ms, found)
     [(count,)] = yield ask(_ROLLUP_COUNT, account_id)
     found.expect(kept == count, "rollups", account_id, f"there are {count} rollups, its requests make {kept}")
+    yield from check_total(account_id, requests, found)
 
 
 def _check_entries(account_id: str, page: Sequence[RequestRow], found: Findings) -> Script[None]:
@@ -102,7 +110,7 @@ def _check_entry(row: RequestRow, entry: Sequence[int] | None, found: Findings) 
     found.expect(same, "costs", name, f"cost {row.cost_nanousd} nano-dollars, its entry says {cost_nanousd}")
 
 
-def _compare_day(sums: Sums, day_ms: int, found: Findings) -> Script[int]:
+def _compare_day(account_id: str, sums: Sums, day_ms: int, found: Findings) -> Script[int]:
     """Compare a day's sums with the tables; return how many rows they make."""
     cells, rollups, _ = sums.deltas()
     ids = [row[0] for row in cells]
@@ -110,6 +118,7 @@ def _compare_day(sums: Sums, day_ms: int, found: Findings) -> Script[int]:
     _compare("cells", 1, cells, there, found)
     there = yield from ask_among(_ROLLUPS, ids, day_ms, day_ms + DAY_MS)
     _compare("rollups", 3, rollups, there, found)
+    yield from check_day(account_id, day_ms, cells, rollups, found)
     return len(rollups)
 
 

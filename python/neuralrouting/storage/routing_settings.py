@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from neuralrouting.exchange import Mode
+from neuralrouting.exchange import JsonObject, Mode
+from neuralrouting.storage.accounts import hold_account
 from neuralrouting.storage.changes import next_change
 from neuralrouting.storage.database import Database, Row, Script, ask
+from neuralrouting.storage.trail import Actor, Change, record, told_text
 
 
 class RoutingSettings(msgspec.Struct, frozen=True):
@@ -31,9 +33,6 @@ class RoutingSettingsRow(msgspec.Struct, frozen=True):
 
 _FIELDS = RoutingSettings.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
-# Locks the account's row on PostgreSQL, so that of two changes at once the second sees the first; its settings may have
-# no row yet.
-_HOLD = "UPDATE accounts SET changed_ms = changed_ms WHERE id = $1"
 _FIND = f"SELECT {_COLUMNS} FROM routing_settings WHERE account_id = $1"  # noqa: S608  our own columns
 _PUT = f"""
 INSERT INTO routing_settings (account_id, {_COLUMNS}, changed_ms)
@@ -61,18 +60,23 @@ class RoutingSettingsRows:
         return _settings(rows[0]) if rows else RoutingSettings()
 
     async def change(
-        self, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings], now_ms: int
+        self, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings], now_ms: int, *, actor: Actor
     ) -> RoutingSettings | None:
         """Replace an account's settings by what `edit` makes of them; return those, None for no such account."""
 
         def script() -> Script[RoutingSettings | None]:
-            yield ask(_HOLD, account_id)
+            # Held, so that of two changes at once the second sees the first: the settings may have no row yet.
+            if not (yield hold_account(account_id)):
+                return None
             found = yield ask(_FIND, account_id)
-            new = edit(_settings(found[0]) if found else RoutingSettings())
+            old = _settings(found[0]) if found else RoutingSettings()
+            new = edit(old)
             flags = (None if new.cascade is None else int(new.cascade), int(new.shadow))
             yield ask(_PUT, account_id, now_ms, new.rules, new.routing_mode, *flags)
-            stored = yield ask(_FIND, account_id)
-            return new if stored else None
+            for action, told in (("routing.rules", _rules), ("routing.settings", _orders)):
+                change = Change(account_id, actor, action, account_id, told(old), told(new))
+                yield from record(self._database.dialect, change)
+            return new
 
         return await self._database.transact(script)
 
@@ -80,6 +84,14 @@ class RoutingSettingsRows:
         """Return the settings whose `changed_ms` is at least this, in the order of their change."""
         rows = await self._database.fetch(_CHANGED, changed_ms)
         return [RoutingSettingsRow(row[0], _settings(row[1:-1]), row[-1]) for row in rows]
+
+
+def _rules(settings: RoutingSettings) -> JsonObject:
+    return {"rules": told_text(settings.rules)}
+
+
+def _orders(settings: RoutingSettings) -> JsonObject:
+    return {"mode": settings.routing_mode, "cascade": settings.cascade, "shadow": settings.shadow}
 
 
 def _settings(row: Row) -> RoutingSettings:

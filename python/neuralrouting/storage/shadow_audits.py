@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from neuralrouting.storage.database import Database, Row, Script, ask
+from neuralrouting.storage.trail import Actor, Change, record
 
 DAY_MS: Final = 86_400_000
 AuditKind = Literal["answer", "cache"]
@@ -76,6 +77,7 @@ class Agreement(msgspec.Struct, frozen=True):
     audits: int
 
 
+_ALL: Final = 2**62
 _FIELDS = ShadowAudit.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = (
@@ -95,15 +97,20 @@ WHERE account_id = $1 AND day = $2
 """
 _SPENT = "SELECT nanousd FROM shadow_spending WHERE account_id = $1 AND day = $2"
 _SUMS = """
-SELECT kind, method, verdict, simulated, COUNT(*), CAST(SUM(cost_nanousd) AS BIGINT) FROM shadow_audits
-WHERE account_id = $1 GROUP BY kind, method, verdict, simulated ORDER BY kind, method, verdict, simulated
+SELECT kind, method, verdict, simulated, COUNT(*), CAST(SUM(cost_nanousd) AS BIGINT) FROM (
+    SELECT kind, method, verdict, simulated, cost_nanousd FROM shadow_audits
+    WHERE account_id = $1 ORDER BY judged_ms DESC LIMIT $2
+) AS newest GROUP BY kind, method, verdict, simulated ORDER BY kind, method, verdict, simulated
 """
+# The moment is there where the word is, and has an index.
 _AGREEMENT = """
 SELECT verdict, human, COUNT(*) FROM shadow_audits
-WHERE account_id = $1 AND human IS NOT NULL AND method = 'judge' AND simulated = 0
+WHERE account_id = $1 AND human_ms IS NOT NULL AND method = 'judge' AND simulated = 0
 GROUP BY verdict, human ORDER BY verdict, human
 """
 _JUDGE_AS_PERSON = "UPDATE shadow_audits SET human = $3, human_ms = $4 WHERE account_id = $1 AND id = $2"
+# Locks the row on PostgreSQL, so that of two verdicts at once the second tells of the first.
+_HOLD = "UPDATE shadow_audits SET human = human WHERE account_id = $1 AND id = $2 RETURNING human"
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -142,9 +149,9 @@ class ShadowAudits:
         rows = await self._database.fetch(_SPENT, account_id, now_ms // DAY_MS)
         return rows[0][0] if rows else 0
 
-    async def sums(self, account_id: str) -> list[ShadowSums]:
-        """Count all audits of an account by how they ended."""
-        rows = await self._database.fetch(_SUMS, account_id)
+    async def sums(self, account_id: str, most: int = _ALL) -> list[ShadowSums]:
+        """Count the audits of an account by how they ended: all, or the newest."""
+        rows = await self._database.fetch(_SUMS, account_id, most)
         return [
             ShadowSums(kind, method, verdict, bool(simulated), audits, cost)
             for kind, method, verdict, simulated, audits, cost in rows
@@ -161,11 +168,13 @@ class ShadowAudits:
         conditions, values = _narrowed(account_id, wanted)
         if behind is not None:
             values.append(behind)
-            place = f"SELECT seq FROM shadow_audits WHERE account_id = $1 AND id = ${len(values)}"  # noqa: S608
-            conditions.append(f"seq < ({place})")
+            where = f"FROM shadow_audits WHERE account_id = $1 AND id = ${len(values)}"
+            # The first is for the index, which has no `seq` in it.
+            conditions.append(f"judged_ms <= (SELECT judged_ms {where})")
+            conditions.append(f"(judged_ms, seq) < (SELECT judged_ms, seq {where})")
         sql = (
             f"SELECT {_COLUMNS} FROM shadow_audits WHERE {' AND '.join(conditions)} "  # noqa: S608  our own words
-            f"ORDER BY seq DESC LIMIT ${len(values) + 1}"
+            f"ORDER BY judged_ms DESC, seq DESC LIMIT ${len(values) + 1}"
         )
         return [_audit(row) for row in await self._database.fetch(sql, *values, limit)]
 
@@ -175,10 +184,28 @@ class ShadowAudits:
         rows = await self._database.fetch(sql, account_id, audit_id)
         return _audit(rows[0]) if rows else None
 
-    async def judge_as_person(self, account_id: str, audit_id: str, verdict: Verdict | None, now_ms: int) -> bool:
+    async def of_request(self, account_id: str, request_id: str) -> list[ShadowAudit]:
+        """Return the audits of one request, oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM shadow_audits WHERE account_id = $1 AND request_id = $2 ORDER BY seq"  # noqa: S608
+        return [_audit(row) for row in await self._database.fetch(sql, account_id, request_id)]
+
+    async def judge_as_person(
+        self, account_id: str, audit_id: str, verdict: Verdict | None, now_ms: int, *, actor: Actor
+    ) -> bool:
         """Set, or with None take back, what a person says of an audit; False where there is none."""
         at_ms = now_ms if verdict is not None else None
-        return await self._database.execute(_JUDGE_AS_PERSON, account_id, audit_id, verdict, at_ms) > 0
+
+        def script() -> Script[bool]:
+            held = yield ask(_HOLD, account_id, audit_id)
+            if not held:
+                return False
+            yield ask(_JUDGE_AS_PERSON, account_id, audit_id, verdict, at_ms)
+            before, after = {"verdict": held[0][0]}, {"verdict": verdict}
+            change = Change(account_id, actor, "shadow.verdict", audit_id, before, after)
+            yield from record(self._database.dialect, change)
+            return True
+
+        return await self._database.transact(script)
 
 
 def _take(wanted: SetAside, most_nanousd: int) -> Script[bool]:

@@ -10,6 +10,7 @@ import msgspec
 
 from neuralrouting.storage.database import Dialect, Row, RowError, Script, ask, run
 from neuralrouting.storage.dialect import NOW_MS, ask_among, lock_of, locking
+from neuralrouting.storage.figures import APPEND_FRESH, fresh_rows
 from neuralrouting.storage.ledger import INSERT_LEDGER
 from neuralrouting.storage.purses import Credits, Purse, Window
 from neuralrouting.storage.requests import APPEND_REQUEST
@@ -109,6 +110,7 @@ def apply(dialect: Dialect, turn: Turn, leases: dict[str, int], now_ms: int) -> 
     yield run(INSERT_CELL, sums.cells)
     yield run(ADD_ROLLUP, sums.rollups)
     yield run(ADD_SESSION, sums.sessions)
+    yield run(APPEND_FRESH, fresh_rows(sums.cells, sums.rollups))
     budgets, credits_ = _sorted_out(fresh, turn.returns, turn.wants)
     windows = yield from open_windows(dialect, budgets, leases)
     for window in windows:

@@ -1,38 +1,34 @@
-"""Sums of an account's requests, from the rollups that the writer keeps: never from the requests themselves."""
+"""Sums of an account's requests, from sums that are kept: never from the requests themselves."""
 
 import asyncio
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from neuralrouting.storage.attribution import ANYTHING, COLUMNS, Attribution, conditions
 from neuralrouting.storage.database import Database, Row
+from neuralrouting.storage.figures import SPAN_MS
+from neuralrouting.storage.rollups import DAY_MS, HOUR_MS
+from neuralrouting.storage.usage_arms import models_sql
+from neuralrouting.storage.usage_query import named_statement, sizes_statement, statement, top_statement
+from neuralrouting.storage.usage_question import GROUPS, Attributed, Group, Measure, UsageQuery
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-
-Grain = Literal["hour", "day"]
-Group = Literal["day", "hour", "user", "feature", "team", "model", "key", "endpoint"]
-GROUPS: tuple[Group, ...] = get_args(Group)
-
-
-class UsageQuery(msgspec.Struct, frozen=True):
-    """Which sums are wanted: from `from_ms` on and before `to_ms` (Unix time), apart by each of `groups`.
-
-    Both are on hours; where both are on days and no hours are asked for, the daily sums are read.
-    """
-
-    account_id: str
-    from_ms: int
-    to_ms: int
-    wanted: Attribution = ANYTHING
-    groups: tuple[Group, ...] = ()
-
-    @property
-    def grain(self) -> Grain:
-        """Which of the sums are read."""
-        on_days = self.from_ms % DAY_MS == 0 and self.to_ms % DAY_MS == 0
-        return "day" if on_days and "hour" not in self.groups else "hour"
+__all__ = [
+    "DAY_MS",
+    "GROUPS",
+    "HOUR_MS",
+    "SIZES",
+    "Attributed",
+    "Group",
+    "Measure",
+    "SessionRow",
+    "Top",
+    "UsageQuery",
+    "UsageRow",
+    "UsageRows",
+    "UsageSums",
+    "statement",
+]
 
 
 class UsageSums(msgspec.Struct, frozen=True):
@@ -71,6 +67,11 @@ class UsageSums(msgspec.Struct, frozen=True):
         pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
         return UsageSums(*(mine + theirs for mine, theirs in pairs))
 
+    def minus(self, other: "UsageSums") -> "UsageSums":
+        """Return what is left of these sums without the other's."""
+        pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+        return UsageSums(*(mine - theirs for mine, theirs in pairs))
+
 
 class UsageRow(msgspec.Struct, frozen=True):
     """The sums of one group. `group` has a value for each that was asked for: '' is none, a day or hour is Unix ms."""
@@ -78,6 +79,22 @@ class UsageRow(msgspec.Struct, frozen=True):
     group: tuple[str | int, ...]
     simulated: bool
     sums: UsageSums
+
+
+class Top(msgspec.Struct, frozen=True):
+    """The largest groups, the largest first; how many are left beside them, and what those come to."""
+
+    rows: tuple[UsageRow, ...]
+    left: int
+    rest: UsageSums
+
+
+SIZES: Mapping[Measure, Callable[[UsageRow], tuple[int, tuple[str | int, ...]]]] = {
+    "cost": lambda row: (-row.sums.cost_nanousd, row.group),
+    "requests": lambda row: (-row.sums.requests, row.group),
+    "saved": lambda row: (-row.sums.saved_nanousd, row.group),
+}
+"""How rows are put into order: the largest first, of equal ones that which comes first in its own order."""
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -94,57 +111,103 @@ class SessionRow(msgspec.Struct, frozen=True):
     saved_nanousd: int
 
 
-_SUMS = UsageSums.__struct_fields__
-_GROUP_SQL: dict[Group, str] = {
-    "day": f"rollups.start_ms - rollups.start_ms % {DAY_MS}",
-    "hour": "rollups.start_ms",
-    **{name: f"cells.{column}" for name, column in COLUMNS.items()},  # pyright: ignore[reportAssignmentType]
-}
 _SESSION = (
     f"SELECT {', '.join(SessionRow.__struct_fields__)} FROM sessions "  # noqa: S608  names of our own columns
     "WHERE account_id = $1 AND session_id = $2 ORDER BY simulated"
 )
 
+# The newest span of a key is soon found among few, and in it the newest hour: never all hours of a year.
+_HOURS = "FROM figures WHERE account_id = $1 AND axes = 'key' AND grain = 'hour'"
+_LAST_USED = f"""
+WITH spans AS (
+    SELECT first AS key_id, MAX(start_ms) AS start_ms FROM figures
+    WHERE account_id = $1 AND axes = 'key' AND grain = 'span' GROUP BY first
+), used AS (
+    SELECT key_id, (
+        SELECT MAX(start_ms) {_HOURS}
+        AND start_ms >= spans.start_ms AND start_ms < spans.start_ms + {SPAN_MS} AND first = spans.key_id
+    ) AS start_ms FROM spans
+    UNION ALL SELECT key_id, start_ms FROM fresh_figures WHERE account_id = $1
+)
+SELECT key_id, MAX(start_ms) FROM used GROUP BY key_id
+"""  # noqa: S608  our own words
+
 
 class UsageRows:
-    """Reads the sums that the writer keeps."""
+    """Reads the sums that are kept."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def sums(self, query: UsageQuery, limit: int) -> list[UsageRow]:
         """Return up to `limit` groups in their own order, real and simulated requests always apart."""
-        sql, values = statement(query)
+        sql, values = statement(await self._known(query))
         rows = await self._database.fetch(f"{sql} LIMIT ${len(values) + 1}", *values, limit)
         # A hundred thousand rows take half a second, in which the loop is to serve others.
         return await asyncio.to_thread(lambda: [_row(row, len(query.groups)) for row in rows])
+
+    async def top(
+        self,
+        query: UsageQuery,
+        group: Attributed,
+        order_by: Measure,
+        limit: int,
+        *,
+        first: int = 0,
+        simulated: bool = False,
+    ) -> Top:
+        """Return `limit` groups of one kind by size, from place `first` on, and what is left; `query` has no groups.
+
+        Of two that are as large the one that comes first in its own order is first.
+        """
+        query = await self._known(query)
+        sql, values = top_statement(query, group, order_by, limit, first, simulated=simulated)
+        (groups, _, *whole), *found = await self._database.fetch(sql, *values)
+        rows = [UsageRow((row[1],), simulated, UsageSums(*row[2:])) for row in found if row[2] is not None]
+        # What is settled between the two statements is in the groups, and not in what is left.
+        names = [row[1] for row in found if row[2] is None]
+        rows += (await self.named(query, group, names, simulated=simulated)).values()
+        rest = UsageSums(*(value or 0 for value in whole))
+        for row in rows:
+            rest = rest.minus(row.sums)
+        return Top(tuple(sorted(rows, key=SIZES[order_by])), groups - len(rows), rest)
+
+    async def sizes(
+        self, query: UsageQuery, group: Attributed, limit: int, *, simulated: bool = False
+    ) -> list[tuple[str, int, int, int]]:
+        """Return up to `limit` groups in their own order: name, cost, savings (nano-dollars) and requests of each."""
+        sql, values = sizes_statement(await self._known(query), group, simulated=simulated)
+        found = await self._database.fetch(f"{sql} LIMIT ${len(values) + 1}", *values, limit)
+        return [(name, cost, saved, requests) for name, cost, saved, requests in found]
+
+    async def named(
+        self, query: UsageQuery, group: Attributed, names: Sequence[str], *, simulated: bool = False
+    ) -> dict[str, UsageRow]:
+        """Return the sums of these groups by their names."""
+        if not names:
+            return {}
+        sql, values = named_statement(await self._known(query), group, names, simulated=simulated)
+        found = await self._database.fetch(sql, *values)
+        return {row[0]: UsageRow((row[0],), simulated, UsageSums(*row[1:])) for row in found}
 
     async def session(self, account_id: str, session_id: str) -> list[SessionRow]:
         """Return what one session came to: a row for its real requests, one for its simulated ones, where any."""
         rows = await self._database.fetch(_SESSION, account_id, session_id)
         return [SessionRow(bool(row[0]), *(int(value) for value in row[1:])) for row in rows]
 
+    async def last_used(self, account_id: str) -> dict[str, int]:
+        """Return for each key of an account that was ever used the hour (Unix ms) in which it was used last."""
+        rows = await self._database.fetch(_LAST_USED, account_id)
+        return {key_id: int(start_ms) for key_id, start_ms in rows}
 
-def statement(query: UsageQuery) -> tuple[str, list[Any]]:
-    """Return the query's SQL, without a limit, and its values."""
-    texts, values = conditions(query.wanted, 5)
-    told = [*(_GROUP_SQL[name] for name in query.groups), "cells.simulated"]
-    places = ", ".join(str(place) for place in range(1, len(told) + 1))
-    sums = [f"CAST(SUM(rollups.{name}) AS BIGINT)" for name in _SUMS]
-    where = [
-        "cells.account_id = $1",
-        "rollups.grain = $2",
-        "rollups.start_ms >= $3",
-        "rollups.start_ms < $4",
-        *texts,
-    ]
-    sql = (
-        f"SELECT {', '.join([*told, *sums])} "  # noqa: S608  our own words; every value has a placeholder
-        "FROM cells JOIN rollups ON rollups.cell_id = cells.id "
-        f"WHERE {' AND '.join(where)} GROUP BY {places} ORDER BY {places}"
-    )
-    return sql, [query.account_id, query.grain, query.from_ms, query.to_ms, *values]
+    async def _known(self, query: UsageQuery) -> UsageQuery:
+        """Look up the ids that a filter by model means: only what a statement is told can be found in an index."""
+        if not query.wanted.model or query.models is not None:
+            return query
+        values: list[Any] = []
+        rows = await self._database.fetch(models_sql(query, values), *values)
+        return msgspec.structs.replace(query, models=tuple(sorted(row[0] for row in rows)))
 
 
 def _row(row: Row, groups: int) -> UsageRow:
-    return UsageRow(tuple(row[:groups]), bool(row[groups]), UsageSums(*(int(value) for value in row[groups + 1 :])))
+    return UsageRow(tuple(row[:groups]), bool(row[groups]), UsageSums(*row[groups + 1 :]))

@@ -14,7 +14,7 @@ one snapshot, in pages: live workers are neither held up nor mistaken for breach
 - I9   entries are gapless and linked by their hashes up to the head in the balance
 - I10  the balance that the API shows is the sum of the entries
 - charges, costs      each usage entry takes and costs what its request says
-- cells, rollups, sessions   are what the requests make
+- cells, rollups, figures, sessions   are what the requests make
 - windows             a budget's period is what its purse says
 
 What a budget's periods have spent cannot be recounted: which budgets there were when a request was settled is not kept.

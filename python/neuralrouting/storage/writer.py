@@ -59,6 +59,11 @@ class Writer:
         return len(self._rows) >= self._capacity
 
     @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return len(self._rows)
+
+    @property
     def lag_s(self) -> float:
         """Age of the oldest row that is not written yet, in seconds; 0.0 when there is none."""
         return time.monotonic() - self._rows[0][2] if self._rows else 0.0
