@@ -24,6 +24,7 @@ from neuralrouting.storage.database import Database
 from neuralrouting.storage.recorder import Recorder
 from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.security import SecurityRows
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.writer import Writer
 from nothing_known import NoOdds, NoOrders
 
@@ -62,7 +63,7 @@ Build = Callable[[object, str], Awaitable[Pipeline]]
 @pytest.fixture
 async def build(database: Database, writer: Writer, tmp_path: Path) -> AsyncIterator[Build]:
     opened: list[Shields] = []
-    await AccountRows(database).ensure("acme", "acme", 1)
+    await AccountRows(database).ensure("acme", "acme", 1, actor=GATEWAY)
 
     async def pipeline(engine: object, on_error: str) -> Pipeline:
         config = Config(shield=ShieldConfig(on_error=on_error))

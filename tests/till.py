@@ -41,6 +41,7 @@ from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.plans import PlanRows
 from neuralrouting.storage.recorder import Recorder
 from neuralrouting.storage.rules import RuleRows
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import credits_purse
 from neuralrouting.storage.verify import verify
 from neuralrouting.storage.writer import Writer
@@ -153,6 +154,9 @@ class NeverRecording:
         raise RuntimeError("the recorder has a bug")
 
     def sign(self, _sign: object) -> None:
+        raise RuntimeError("the recorder has a bug")
+
+    def ended(self, _done: object) -> None:
         raise RuntimeError("the recorder has a bug")
 
 
@@ -321,14 +325,14 @@ async def opened_tills(root: Path, plan: Plan = PAID) -> AsyncIterator[Build]:
     """Make tills of these parts, the usual ones where none is named; the books must balance when this ends."""
     database = await open_database(None, root / "data")
     books = await new_account(database, "acme", GIVEN_MC)
-    await PlanRows(database).put(plan, 1)
+    await PlanRows(database).put(plan, 1, actor=GATEWAY)
     await database.execute("UPDATE accounts SET plan_id = 'paid', changed_ms = 2 WHERE id = 'acme'")
     writer = Writer(database)
     writer.start()
     shields = Shields(RuleRows(database), CONFIG.shield)
     await shields.start()
     ring = KeyRing(KeyRows(database))
-    key = await create_key(KeyRows(database), "acme", "tests", live=True, now_ms=1)
+    key = await create_key(KeyRows(database), "acme", "tests", live=True, now_ms=1, actor=GATEWAY)
     await ring.start()
     idempotency = Idempotency(IdempotencyRows(database), "w1", 1.0)
     async with opened_house(database, root, flush_s=0.001) as house:

@@ -128,11 +128,12 @@ def events_of(gateway: LiveGateway, response: httpx.Response, account_id: str = 
     row_of(gateway, response)
     time.sleep(0.3)
 
-    async def read() -> list[SecurityEvent]:
+    async def read() -> SecurityEvent | None:
         async with gateway.opened() as database:
-            return await SecurityRows(database).page(account_id, limit=1_000)
+            return await SecurityRows(database).find(account_id, response.headers["x-request-id"])
 
-    return [event for event in asyncio.run(read()) if event.request_id == response.headers["x-request-id"]]
+    found = asyncio.run(read())
+    return [found] if found is not None else []
 
 
 def raw_exchange(url: str, *sent: bytes) -> httpx.Response:

@@ -26,6 +26,7 @@ from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.ledger import Entry as LedgerEntry
 from neuralrouting.storage.plans import PlanRows
 from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.verify import verify
 
 CONFIG = """
@@ -105,7 +106,7 @@ class Customer:
         async def put() -> None:
             async with self.stage.gateway.opened() as database:
                 rows = BudgetRows(database)
-                await rows.put(msgspec.structs.replace(budget, **more), int(time.time() * 1_000))
+                await rows.put(msgspec.structs.replace(budget, **more), int(time.time() * 1_000), actor=GATEWAY)
 
         asyncio.run(put())
         time.sleep(1.2)
@@ -126,14 +127,14 @@ def new_customer(stage: Stage, credits_mc: int = PLENTY_MC, plan: Plan = METERED
 
     async def make() -> tuple[str, str]:
         async with stage.gateway.opened() as database:
-            await PlanRows(database).put(plan, 1)
+            await PlanRows(database).put(plan, 1, actor=GATEWAY)
             now_ms = int(time.time() * 1_000)
-            await AccountRows(database).ensure(account_id, account_id, now_ms, plan.id)
+            await AccountRows(database).ensure(account_id, account_id, now_ms, plan.id, actor=GATEWAY)
             if credits_mc:
                 await Books(database).top_up(account_id, credits_mc, f"paid-{account_id}", "tests", "paid")
             rows = KeyRows(database)
-            live = await create_key(rows, account_id, "live", live=True, now_ms=now_ms)
-            test = await create_key(rows, account_id, "test", live=False, now_ms=now_ms)
+            live = await create_key(rows, account_id, "live", live=True, now_ms=now_ms, actor=GATEWAY)
+            test = await create_key(rows, account_id, "test", live=False, now_ms=now_ms, actor=GATEWAY)
             return live.key, test.key
 
     return Customer(stage, account_id, *asyncio.run(make()))

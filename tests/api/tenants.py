@@ -20,6 +20,7 @@ from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.requests import RequestRow
 from neuralrouting.storage.shadow_audits import ShadowAudit, ShadowAudits
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import Settlement, Want, credits_purse
 from settling import new_worker
 from shadow_rows import audit_row
@@ -93,11 +94,13 @@ def new_tenant(gateway: LiveGateway, name: str = "tenant") -> Tenant:
 async def _made(gateway: LiveGateway, account: str) -> Tenant:
     async with gateway.opened() as database:
         now_ms = int(time.time() * 1000)
-        await AccountRows(database).ensure(account, account, now_ms)
+        await AccountRows(database).ensure(account, account, now_ms, actor=GATEWAY)
         keys = [await _key(database, account, role, now_ms) for role in ("member", "owner", "operator")]
         return Tenant(gateway, account, *keys)
 
 
 async def _key(database: Database, account: str, role: Role, now_ms: int) -> str:
-    minted = await create_key(KeyRows(database), account, role, live=True, now_ms=now_ms, options=KeyOptions(role=role))
+    minted = await create_key(
+        KeyRows(database), account, role, live=True, now_ms=now_ms, options=KeyOptions(role=role), actor=GATEWAY
+    )
     return minted.key

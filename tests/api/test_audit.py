@@ -1,9 +1,10 @@
 """`GET /v1/audit`, `/v1/credits` and `/v1/budgets`: what was booked, for whom, and how much is left."""
 
 import asyncio
+import csv
+import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,19 @@ def test_requests_are_listed_newest_first_page_by_page(tenant: Tenant):
     second, cursor = listed(tenant, limit=2, cursor=cursor)
     assert second == [name(tenant, 2), name(tenant, 1)]
     assert listed(tenant, limit=2, cursor=cursor) == ([name(tenant, 0)], None)
+
+
+def test_all_requests_come_as_csv_which_has_no_pages(tenant: Tenant):
+    response = tenant.get("/v1/audit", format="csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="requests.csv"'
+    lines = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [line["request_id"] for line in lines] == [name(tenant, n) for n in (4, 3, 2, 1, 0)]
+    assert (lines[0]["charged_mc"], lines[0]["complexity"], lines[0]["high_risk"]) == ("1500", "7.2", "false")
+    anna = tenant.get("/v1/audit", format="csv", user="anna").text
+    assert [line["user"] for line in csv.DictReader(io.StringIO(anna))] == ["anna"] * 3
+    refused = tenant.get("/v1/audit", format="csv", limit=2)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "limit")
 
 
 @pytest.mark.parametrize(
@@ -256,11 +270,7 @@ def test_what_a_budget_counts_cannot_be_changed(tenant: Tenant):
 def test_changes_are_logged_with_who_made_them(tenant: Tenant):
     with tenant.client("owner") as client:
         made = client.post("/v1/budgets", json=BUDGET).json()["id"]
-    [line] = [line for line in _log(tenant.gateway.log) if made in line]
+    [line] = [line for line in tenant.gateway.said("neuralrouting.changes") if made in line]
     assert 'change="budget.create"' in line
     assert f'key="{tenant.owner[8:20]}"' in line
     assert tenant.owner not in line
-
-
-def _log(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if "neuralrouting.changes" in line]

@@ -15,6 +15,7 @@ from fake_upstream import Entry, http_reply
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 WHOLE, STREAMED = {}, {"stream": True}
 
@@ -168,8 +169,8 @@ def key_of(stage: Stage, account: str) -> dict[str, str]:
     async def make() -> str:
         async with stage.gateway.opened() as database:
             now_ms = int(time.time() * 1000)
-            await AccountRows(database).ensure(account, account, now_ms)
-            return (await create_key(KeyRows(database), account, "k", live=True, now_ms=now_ms)).key
+            await AccountRows(database).ensure(account, account, now_ms, actor=GATEWAY)
+            return (await create_key(KeyRows(database), account, "k", live=True, now_ms=now_ms, actor=GATEWAY)).key
 
     return {"Authorization": f"Bearer {asyncio.run(make())}"}
 

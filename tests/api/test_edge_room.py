@@ -10,8 +10,9 @@ from granian.rsgi import HTTPProtocol, Scope
 
 from neuralrouting.api.bridge import AsgiBridge
 from neuralrouting.api.door import Door
-from neuralrouting.api.edge import ROOM_S, Edge
+from neuralrouting.api.edge import Edge
 from neuralrouting.api.hot import HotRoute
+from neuralrouting.api.room import ROOM_S, Room
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,7 @@ async def serve(_id: str, _scope: Scope, protocol: Any) -> None:  # noqa: ANN401
 async def ask(queue: FullQueue) -> Client:
     client = Client()
     hot = {"/hot": cast("HotRoute", serve)}
-    edge = Edge(hot, cast("AsgiBridge", serve), cast("Door", Numbers()), (queue,), 10)
+    edge = Edge(hot, cast("AsgiBridge", serve), cast("Door", Numbers()), Room((queue,), 10))
     await edge(cast("Scope", Post()), cast("HTTPProtocol", client))
     return client
 

@@ -40,6 +40,7 @@ from neuralrouting.exchange import ShieldMode
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import FILE_NAME
 from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 REPLAYED, FIRST_ID = "idempotent-replayed", "x-nr-first-request-id"
 NOT_FROM_THE_CACHE = {"Cache-Control": "no-store"}
@@ -77,9 +78,11 @@ def new_key(gateway: LiveGateway, account_id: str, shield_mode: ShieldMode | Non
     async def make() -> str:
         async with gateway.opened() as database:
             rows, now_ms = KeyRows(database), int(time.time() * 1000)
-            await AccountRows(database).ensure(account_id, account_id, now_ms)
+            await AccountRows(database).ensure(account_id, account_id, now_ms, actor=GATEWAY)
             options = KeyOptions(shield_mode=shield_mode)
-            return (await create_key(rows, account_id, "x", live=True, now_ms=now_ms, options=options)).key
+            return (
+                await create_key(rows, account_id, "x", live=True, now_ms=now_ms, options=options, actor=GATEWAY)
+            ).key
 
     return {"Authorization": f"Bearer {asyncio.run(make())}"}
 

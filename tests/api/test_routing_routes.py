@@ -47,9 +47,9 @@ def test_an_account_without_rules_has_an_empty_text(tenant: Tenant):
 def test_rules_are_shown_as_they_were_written_as_yaml_or_in_json(tenant: Tenant):
     assert put_text(tenant, RULES, "text/yaml; charset=utf-8").status_code == 200
     assert shown(tenant)["rules"] == RULES
-    assert shown(tenant)["data"] == [{"name": "cheap talk", "line": 1}]
+    assert shown(tenant)["data"] == [{"name": "cheap talk", "line": 1, "when": "task: chat", "then": "mode: cost"}]
     assert put(tenant, "/v1/routing/rules", {"rules": f"# mine\n{RULES}"}).json() == shown(tenant)
-    assert shown(tenant)["data"] == [{"name": "cheap talk", "line": 2}]
+    assert shown(tenant)["data"] == [{"name": "cheap talk", "line": 2, "when": "task: chat", "then": "mode: cost"}]
     assert put(tenant, "/v1/routing/rules", {"rules": ""}).json()["data"] == []
 
 

@@ -21,6 +21,7 @@ from fake_upstream import Recorded, Reply
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.exchange import ShieldMode
 from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 WAYS: tuple[tuple[str, Json], ...] = (
     (CHAT, {}), (CHAT, {"stream": True}), (DISPATCH, {}), (DISPATCH, {"stream": True}), (DISPATCH_STREAM, {}),
@@ -49,7 +50,7 @@ def new_key(stage: Stage, *, live: bool = True, mode: ShieldMode | None = None) 
     async def made() -> str:
         async with stage.gateway.opened() as database:
             rows, now_ms, options = KeyRows(database), time.time_ns() // 1_000_000, KeyOptions(shield_mode=mode)
-            return (await create_key(rows, "default", "", live=live, now_ms=now_ms, options=options)).key
+            return (await create_key(rows, "default", "", live=live, now_ms=now_ms, options=options, actor=GATEWAY)).key
 
     return stage.gateway.client(Authorization=f"Bearer {asyncio.run(made())}")
 

@@ -14,6 +14,7 @@ from fake_replies import Answer, sse
 from fake_upstream import HANG, Entry, Recorded, Reply, http_reply
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 WORDS = tuple(f"word{number} " for number in range(12))
 SLOW = Answer("".join(WORDS), pieces=WORDS)
@@ -141,7 +142,9 @@ def test_who_shares_takes_no_tokens_from_the_limit_of_the_minute(alone: Stage):
     async def limited() -> str:
         async with alone.gateway.opened() as database:
             options = KeyOptions(tokens_per_minute=100_000)
-            return (await create_key(KeyRows(database), "default", "l", live=True, now_ms=1, options=options)).key
+            return (
+                await create_key(KeyRows(database), "default", "l", live=True, now_ms=1, options=options, actor=GATEWAY)
+            ).key
 
     key, prompt = asyncio.run(limited()), alone.prompt(slowly)
 

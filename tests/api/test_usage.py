@@ -231,3 +231,31 @@ def test_a_forced_model_is_nobodys_choice_but_the_clients(gateway: LiveGateway):
     with tenant.client("member") as client:
         assert client.post(CHAT, json=ask(new_prompt(), model=PREMIUM)).status_code == 200
     assert _premium(tenant)["data"] == []
+
+
+def test_the_biggest_groups_come_first_and_totals_are_of_all(tenant: Tenant):
+    everything = told(tenant, **DAY, group_by="user")
+    body = told(tenant, **DAY, group_by="user", sort="cost", limit=1)
+    assert [(row["user"], row["simulated"]) for row in body["data"]] == [("bert", False), (None, True)]
+    assert body["data"][0] in everything["data"]
+    assert body["left"] == {"real": 2, "simulated": 0}
+    assert body["totals"] == everything["totals"]
+    assert told(tenant, **DAY, group_by="user", sort="requests")["data"][0]["user"] == "anna"
+
+
+@pytest.mark.parametrize(
+    ("param", "params"),
+    [
+        ("sort", {"group_by": "user", "sort": "name"}),
+        ("sort", {"group_by": "user", "sort": "cost", "format": "csv"}),
+        ("limit", {"group_by": "user", "limit": 5}),
+        ("limit", {"group_by": "user", "sort": "cost", "limit": 201}),
+        ("group_by", {"group_by": "day", "sort": "cost"}),
+        ("group_by", {"group_by": "user,model", "sort": "cost"}),
+        ("group_by", {"sort": "cost"}),
+    ],
+)
+def test_a_question_for_the_biggest_that_makes_no_sense_is_refused(
+    tenant: Tenant, param: str, params: dict[str, object]
+):
+    envelope(tenant.get("/v1/usage", **DAY, **params), 422, "invalid_field", param)

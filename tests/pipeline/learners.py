@@ -6,6 +6,7 @@ from neuralrouting.layers.confidence import Confidence, matrix_settings
 from neuralrouting.pipeline.learning import Learning
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
+from neuralrouting.storage.trail import GATEWAY
 
 POLL_S = 0.02
 CONFIG = Config(confidence=ConfidenceConfig(least=20))
@@ -22,5 +23,5 @@ def learner(database: Database, catalog: Catalog = CATALOG, *, period_s: float =
 async def first_learner(database: Database) -> Learning:
     """The first worker of a database, with the accounts `acme` and `zeta`."""
     for account_id in ("acme", "zeta"):
-        await AccountRows(database).ensure(account_id, account_id, 1)
+        await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     return learner(database)

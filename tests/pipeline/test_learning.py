@@ -21,6 +21,7 @@ from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.confidence import ConfidenceRows
 from neuralrouting.storage.database import Database, Row, open_database
 from neuralrouting.storage.feedback import Feedback, FeedbackRows
+from neuralrouting.storage.trail import GATEWAY
 from unsteady import UnsteadyDatabase
 
 pytestmark = pytest.mark.anyio
@@ -298,7 +299,7 @@ def test_two_tenants_never_move_each_others_cells(
         database = await open_database(None, tmp_path_factory.mktemp("apart"))
         try:
             for account_id in ("acme", "zeta"):
-                await AccountRows(database).ensure(account_id, account_id, 1)
+                await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
             worker = learner(database)
             await write(database, series(ours))
             alone = read_learned((await worker.rebuild("acme")).matrix).matrix

@@ -14,6 +14,7 @@ from neuralrouting.config import ShadowConfig
 from neuralrouting.engine import Shield
 from neuralrouting.exchange import Bill, Facts, Finding, Hints, Usage
 from neuralrouting.storage.database import Database
+from neuralrouting.storage.trail import GATEWAY
 from unsteady import UnsteadyDatabase
 
 pytestmark = pytest.mark.anyio
@@ -216,7 +217,7 @@ async def test_two_accounts_see_nothing_of_each_others_audits(rig: Rig):
     rig.serve(rig.turn(account="globex"), CHEAP, "cheap says")
     [ours], [theirs] = await rig.rows("acme"), await rig.rows("globex")
     assert await rig.audits.find("acme", theirs.id) is None
-    assert not await rig.audits.judge_as_person("acme", theirs.id, "win", NOW_MS)
+    assert not await rig.audits.judge_as_person("acme", theirs.id, "win", NOW_MS, actor=GATEWAY)
     assert await rig.audits.spent("acme", NOW_MS) == ours.cost_nanousd
     assert rig.shadowing.counts("acme")["drawn"] == 1
 

@@ -19,6 +19,7 @@ from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.entries import INSERT_ENTRY, EntryRows, entry_values
 from neuralrouting.storage.judgements import HitKind, Judgement, Judgements
 from neuralrouting.storage.purges import Purges
+from neuralrouting.storage.trail import GATEWAY
 from postgres_server import PostgresServer
 
 pytestmark = pytest.mark.anyio
@@ -136,14 +137,16 @@ async def test_a_purge_from_outside_is_obeyed_within_two_seconds(database: Datab
     shelves = [Shelf(), Shelf()]
     async with _following(database, shelves[0], alone=alone, poll_s=1.0), _following(database, shelves[1], poll_s=1.0):
         await _until(lambda: all(len(shelf.entries) == 3 for shelf in shelves))
-        await Purges(database).purge("acme", now_ms=_now_ms())
+        await Purges(database).purge("acme", now_ms=_now_ms(), actor=GATEWAY)
         await _until(lambda: all(set(shelf.entries) == {b"theirs"} for shelf in shelves), within_s=PROMISE_S)
 
 
 async def test_a_purge_says_to_the_engine_what_it_says_to_the_table(database: Database):
     shelf, now_ms = Shelf(), _now_ms()
     async with _following(database, shelf) as stock:
-        await Purges(database).purge("acme", scope=scope_of("s"), key=b"k", pattern="Word", now_ms=now_ms)
+        await Purges(database).purge(
+            "acme", scope=scope_of("s"), key=b"k", pattern="Word", now_ms=now_ms, actor=GATEWAY
+        )
         await stock.apply_now()
         assert shelf.purges == [("acme", now_ms // 1_000, scope_of("s"), b"k", "Word")]
         await stock.apply_now()
@@ -156,7 +159,7 @@ async def test_the_worker_that_purged_obeys_before_it_answers(database: Database
     shelf = Shelf()
     async with _following(database, shelf, poll_s=60.0) as stock:
         await _until(lambda: b"a" in shelf.entries)
-        await Purges(database).purge("acme", now_ms=_now_ms())
+        await Purges(database).purge("acme", now_ms=_now_ms(), actor=GATEWAY)
         await stock.apply_now()
         assert shelf.entries == {}
 
@@ -168,7 +171,7 @@ async def test_a_wrong_answer_is_retired_on_every_worker_and_after_a_restart(dat
     async with _following(database, shelf):
         await _until(lambda: len(shelf.entries) == 2)
         judgement = Judgement("acme", b"a", kind, 0.95, agreed=False, source="feedback")
-        await Judgements(database).judge(judgement, _now_ms())
+        await Judgements(database).judge(judgement, _now_ms(), actor=GATEWAY)
         await _until(lambda: set(shelf.entries) == {b"b"}, within_s=PROMISE_S)
         await _until(lambda: bool(shelf.retired) or kind != "semantic", within_s=PROMISE_S)
     await _insert(database, stored("a", scope="s"))  # it waited in a queue
@@ -183,7 +186,7 @@ async def test_a_wrong_answer_is_retired_on_every_worker_and_after_a_restart(dat
 async def test_what_was_purged_does_not_come_back_with_a_row_that_is_written_late(database: Database):
     shelf, restarted = Shelf(), Shelf()
     async with _following(database, shelf) as stock:
-        await Purges(database).purge("acme", pattern="paris", now_ms=_now_ms())
+        await Purges(database).purge("acme", pattern="paris", now_ms=_now_ms(), actor=GATEWAY)
         late = stored("late", body=answer("It is Paris."))
         await _insert(database, late, stored("other"))
         await _until(lambda: b"other" in shelf.entries)
@@ -199,7 +202,7 @@ async def test_what_was_purged_does_not_come_back_with_a_row_that_is_written_lat
 async def test_an_answer_whose_request_came_before_the_purge_is_covered(database: Database):
     shelf, now_ms = Shelf(), _now_ms()
     async with _following(database, shelf) as stock:
-        await Purges(database).purge("acme", now_ms=now_ms)
+        await Purges(database).purge("acme", now_ms=now_ms, actor=GATEWAY)
         await stock.apply_now()
         assert stock.covers(stored("a", stored_ms=now_ms))
         assert not stock.covers(stored("a", stored_ms=now_ms + 1))
@@ -208,7 +211,7 @@ async def test_an_answer_whose_request_came_before_the_purge_is_covered(database
 
 async def test_what_came_after_its_purge_is_swept_and_what_has_expired_goes(database: Database):
     await _insert(database, stored("expired", expires_ms=1))
-    await Purges(database).purge("acme", now_ms=_now_ms() - 20_000)
+    await Purges(database).purge("acme", now_ms=_now_ms() - 20_000, actor=GATEWAY)
     await _insert(database, stored("late"), stored("new", stored_ms=_now_ms()))
     # `late` lies before what fits, so that it is only swept.
     async with _following(database, Shelf(), memory_bytes=len(answer("an answer"))):
@@ -243,7 +246,7 @@ async def test_a_database_that_was_away_is_caught_up_with(
         assert set(shelf.entries) == {b"a", b"b"}
         postgres_server.start()
         await _again(partial(_insert, other, stored("c")))
-        await _again(partial(Purges(other).purge, "acme", key=b"a", now_ms=_now_ms()))
+        await _again(partial(Purges(other).purge, "acme", key=b"a", now_ms=_now_ms(), actor=GATEWAY))
         await _until(lambda: set(shelf.entries) == {b"b", b"c"})
         assert shelf.taken == [b"a", b"b", b"c"]
     assert caplog.text.count("stored answers cannot be followed") <= 6  # once a kind of refusal and task
@@ -270,7 +273,7 @@ async def test_the_loop_is_not_held_while_a_large_purge_runs(database: Database)
 
     shelf = Slow()
     async with _following(database, shelf, poll_s=60.0) as stock:
-        await Purges(database).purge("acme", now_ms=_now_ms())
+        await Purges(database).purge("acme", now_ms=_now_ms(), actor=GATEWAY)
         applying = asyncio.create_task(stock.apply_now())
         turns = 0
         while not applying.done():
@@ -293,16 +296,16 @@ async def test_the_native_engine_forgets_what_is_purged_and_judged_wrong(databas
     stock.start()
     try:
         await _until(lambda: engine.cache_entries == 4)
-        assert await Purges(database).purge("acme", pattern='GRÖẞE "X"\nä', now_ms=_now_ms()) == 1
+        assert await Purges(database).purge("acme", pattern='GRÖẞE "X"\nä', now_ms=_now_ms(), actor=GATEWAY) == 1
         await stock.apply_now()
         assert engine.cache_entries == 3
-        await Purges(database).purge("acme", key=entries[2].key, now_ms=_now_ms())
+        await Purges(database).purge("acme", key=entries[2].key, now_ms=_now_ms(), actor=GATEWAY)
         await Judgements(database).judge(
-            Judgement("acme", entries[3].key, "exact", 1.0, agreed=False, source="operator"), _now_ms()
+            Judgement("acme", entries[3].key, "exact", 1.0, agreed=False, source="operator"), _now_ms(), actor=GATEWAY
         )
         await stock.apply_now()
         assert engine.cache_entries == 1
-        await Purges(database).purge("acme", now_ms=_now_ms())
+        await Purges(database).purge("acme", now_ms=_now_ms(), actor=GATEWAY)
         await stock.apply_now()
         assert engine.cache_entries == 0
     finally:

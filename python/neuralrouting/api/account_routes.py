@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.api.access import GuardedRoute, Handler, Opening
-from neuralrouting.api.admin import Accounts, LedgerCheck, Plans
+from neuralrouting.api.admin import Accounts, Check, Plans, now_ms
 from neuralrouting.api.admin_keys import Keys
 from neuralrouting.api.audit import Audit
 from neuralrouting.api.budgets import Budgets
@@ -14,8 +14,9 @@ from neuralrouting.api.cache import Cache
 from neuralrouting.api.credits import Credits
 from neuralrouting.api.door import Door
 from neuralrouting.api.dry_run import DryRun
-from neuralrouting.api.premium import Proofs
+from neuralrouting.api.premium import Premium, Proofs
 from neuralrouting.api.routing import Routing
+from neuralrouting.api.trail import TrailPages
 from neuralrouting.api.usage import Usage
 from neuralrouting.catalog import Catalog
 from neuralrouting.exchange import Role
@@ -32,7 +33,9 @@ from neuralrouting.storage.past import PastRows
 from neuralrouting.storage.plans import PlanRows
 from neuralrouting.storage.purges import Purges
 from neuralrouting.storage.routing_settings import RoutingSettingsRows
+from neuralrouting.storage.trail import Trail
 from neuralrouting.storage.usage import UsageRows
+from neuralrouting.storage.verify import verify
 
 
 def account_routes(
@@ -72,7 +75,7 @@ def _routing(door: Door, database: Database, catalog: Catalog, accounts: Account
 
 def _figures(door: Door, database: Database, catalog: Catalog, accounts: AccountRows, proofs: Proofs) -> list[Route]:
     books = Books(database)
-    usage = Usage(UsageRows(database), AuditRows(database), accounts, catalog, proofs)
+    usage = Usage(UsageRows(database), accounts, Premium(AuditRows(database), catalog, proofs))
     credits_ = Credits(books, accounts, PlanRows(database))
     budgets = Budgets(BudgetRows(database), accounts)
     audit = Audit(AuditRows(database), books, FeedbackRows(database), accounts)
@@ -94,8 +97,10 @@ def _figures(door: Door, database: Database, catalog: Catalog, accounts: Account
 
 
 def _administration(door: Door, database: Database, accounts: Accounts, account_rows: AccountRows) -> list[Route]:
-    plans, check = Plans(PlanRows(database)), LedgerCheck(database)
-    keys = Keys(KeyRows(database), account_rows, Allowance(database))
+    plans, key_rows, trail = Plans(PlanRows(database)), KeyRows(database), Trail(database)
+    pages = TrailPages(trail, account_rows, key_rows)
+    ledger = Check("ledger", lambda: verify(database, now_ms()))
+    keys = Keys(key_rows, account_rows, Allowance(database))
     one = "/v1/admin/accounts/{id}"
     return [
         _route(door, "/v1/admin/accounts", GET=("operator", accounts.all), POST=("operator", accounts.create)),
@@ -105,7 +110,9 @@ def _administration(door: Door, database: Database, accounts: Accounts, account_
         _route(door, "/v1/admin/keys/{id}", PATCH=("operator", keys.change), DELETE=("operator", keys.revoke)),
         _route(door, "/v1/admin/plans", GET=("operator", plans.all)),
         _route(door, "/v1/admin/plans/{id}", PUT=("operator", plans.put), DELETE=("operator", plans.remove)),
-        _route(door, "/v1/admin/ledger/verify", POST=("operator", check.run)),
+        _route(door, "/v1/admin/ledger/verify", POST=("operator", ledger.run)),
+        _route(door, "/v1/admin/trail", GET=("owner", pages.page)),
+        _route(door, "/v1/admin/trail/verify", POST=("operator", Check("trail", trail.verify).run)),
     ]
 
 

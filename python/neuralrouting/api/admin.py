@@ -1,6 +1,7 @@
-"""`/v1/admin/accounts`, `/v1/admin/plans` and the ledger's check: what the operator of a gateway sets."""
+"""`/v1/admin/accounts`, `/v1/admin/plans` and the checks: what the operator of a gateway sets."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.requests import Request
@@ -26,9 +27,10 @@ from neuralrouting.errors import AlreadyExists, InvalidField, NotFound, Unavaila
 from neuralrouting.exchange import Caller, JsonObject, Plan
 from neuralrouting.storage.accounts import AccountRow, AccountRows
 from neuralrouting.storage.books import Books
-from neuralrouting.storage.database import Database, RowError
+from neuralrouting.storage.database import RowError
+from neuralrouting.storage.findings import Breach
 from neuralrouting.storage.plans import PlanRows
-from neuralrouting.storage.verify import verify
+from neuralrouting.storage.trail import actor_of
 
 _REF_CHARS = _NAME_CHARS = 200
 _REASON_CHARS = 1_000
@@ -52,7 +54,7 @@ class Accounts:
         no_parameters(request)
         told = await body_of(request, NewAccount)
         plan = told.plan or self._default_plan
-        if not await self._rows.ensure(told.id, told.name or told.id, now_ms(), plan):
+        if not await self._rows.ensure(told.id, told.name or told.id, now_ms(), plan, actor=actor_of(caller.key_id)):
             raise AlreadyExists(f"there is an account {told.id!r} already", param="id")
         changed(caller, "account.create", account=told.id, plan=plan)
         return json_response(await self._shown(told.id), 201)
@@ -70,9 +72,9 @@ class Accounts:
             line(told.name, "name", _NAME_CHARS)  # before anything is changed
         await self._shown(account_id)
         if told.plan is not None:
-            await self._rows.set_plan(account_id, told.plan, now_ms())
+            await self._rows.set_plan(account_id, told.plan, now_ms(), actor=actor_of(caller.key_id))
         if told.name is not None:
-            await self._rows.rename(account_id, told.name, now_ms())
+            await self._rows.rename(account_id, told.name, now_ms(), actor=actor_of(caller.key_id))
         changed(caller, "account.change", account=account_id, name=told.name, plan=told.plan)
         return json_response(await self._shown(account_id))
 
@@ -86,7 +88,7 @@ class Accounts:
         if millicredits == 0 or (millicredits < 0 and told.kind != "adjustment"):
             raise InvalidField("`credits` must be above 0; only an adjustment may be below", param="credits")
         book = {"topup": self._books.top_up, "refund": self._books.refund, "adjustment": self._books.adjust}[told.kind]
-        entry = await book(account_id, millicredits, ref, caller.key_id, reason)
+        entry = await book(account_id, millicredits, ref, actor_of(caller.key_id), reason)
         changed(caller, f"credits.{told.kind}", account=account_id, millicredits=millicredits, ref=ref, seq=entry.seq)
         return json_response({**await self._shown(account_id), "entry": entry_fields(entry, caller.role)})
 
@@ -125,7 +127,7 @@ class Plans:
             raise InvalidField("`monthly_credits` must not be below 0", param="monthly_credits")
         plan = Plan(id=path_id(request), monthly_mc=monthly_mc, **fields)
         new = await self._rows.find(plan.id) is None
-        await self._rows.put(plan, now_ms())
+        await self._rows.put(plan, now_ms(), actor=actor_of(caller.key_id))
         changed(caller, "plan.put", plan=plan.id, monthly_mc=monthly_mc, price_cents=plan.price_cents)
         return json_response(plan_fields(plan), 201 if new else 200)
 
@@ -134,7 +136,7 @@ class Plans:
         no_parameters(request)
         plan_id = path_id(request)
         try:
-            found = await self._rows.remove(plan_id)
+            found = await self._rows.remove(plan_id, actor=actor_of(caller.key_id))
         except RowError as error:
             raise AlreadyExists(str(error), code="in_use") from None
         if not found:
@@ -143,26 +145,27 @@ class Plans:
         return json_response({"id": plan_id, "removed": True})
 
 
-class LedgerCheck:
-    """Checks the ledger when asked, one check at a time."""
+class Check:
+    """Checks one thing (`of`: ledger, trail) when asked, one check at a time."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, of: str, look: Callable[[], Awaitable[list[Breach]]]) -> None:
+        self._of = of
+        self._look = look
         self._running = False
 
     async def run(self, request: Request, caller: Caller) -> Response:
-        """Check every invariant and tell which row breaks which. Raises Unavailable while another check runs."""
+        """Check everything and tell which row breaks what. Raises Unavailable while another check runs."""
         no_parameters(request)
         if self._running:
-            raise Unavailable("a check of the ledger is running already", retry_after_s=10)
+            raise Unavailable(f"a check of the {self._of} is running already", retry_after_s=10)
         self._running = True
         try:
-            breaches = await verify(self._database, now_ms())
+            breaches = await self._look()
         finally:
             self._running = False
-        changed(caller, "ledger.verify", breaches=len(breaches))
+        changed(caller, f"{self._of}.verify", breaches=len(breaches))
         told = [msgspec.structs.asdict(breach) for breach in breaches]
-        return json_response({"object": "ledger.check", "sound": not told, "breaches": told})
+        return json_response({"object": f"{self._of}.check", "sound": not told, "breaches": told})
 
 
 def no_parameters(request: Request) -> None:

@@ -15,6 +15,7 @@ from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller, JsonObject
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.keys import KeyOptions, KeyRow, KeyRows
+from neuralrouting.storage.trail import actor_of
 
 _NAME_CHARS = 200
 _OPTIONS = KeyOptions.__struct_fields__
@@ -42,7 +43,10 @@ class Keys:
             raise InvalidField(f"`name` must be one printable line of up to {_NAME_CHARS} characters", param="name")
         await self._allowance.check_mode(account_id, told.routing_mode)
         options = KeyOptions(**{name: getattr(told, name) for name in _OPTIONS})
-        minted = await create_key(self._rows, account_id, told.name, live=told.live, now_ms=now_ms(), options=options)
+        actor = actor_of(caller.key_id)
+        minted = await create_key(
+            self._rows, account_id, told.name, live=told.live, now_ms=now_ms(), actor=actor, options=options
+        )
         changed(caller, "key.create", account=account_id, made=minted.id, given=options.role, live=told.live)
         row = await self._row(minted.id)
         response = json_response({**_fields(row), "key": minted.key}, 201)
@@ -56,7 +60,9 @@ class Keys:
         new = {name: value for name in _OPTIONS if (value := getattr(told, name)) is not msgspec.UNSET}
         if isinstance(mode := told.routing_mode, str):
             await self._allowance.check_mode((await self._row(key_id)).account_id, mode)
-        options = await self._rows.change(key_id, lambda old: msgspec.structs.replace(old, **new), now_ms())
+        options = await self._rows.change(
+            key_id, lambda old: msgspec.structs.replace(old, **new), now_ms(), actor=actor_of(caller.key_id)
+        )
         if options is None:
             raise NotFound(f"no key {key_id[:64]!r} that is not revoked")
         changed(caller, "key.change", changed_key=key_id, **new)
@@ -66,7 +72,7 @@ class Keys:
         """Revoke a key for good; gateways refuse it within two seconds."""
         no_parameters(request)
         key_id = path_id(request)
-        if not await self._rows.revoke(key_id, now_ms()):
+        if not await self._rows.revoke(key_id, now_ms(), actor=actor_of(caller.key_id)):
             raise NotFound(f"no key {key_id[:64]!r} that is not revoked")
         changed(caller, "key.revoke", revoked=key_id)
         return json_response({"id": key_id, "revoked": True})

@@ -3,11 +3,12 @@
 import time
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of, admit
 from neuralrouting.api.answers import json_response
+from neuralrouting.api.exports import CSV_HEADERS, request_blocks
 from neuralrouting.api.feedback import feedback_fields
 from neuralrouting.api.records import decision_of, entry_fields, request_fields
 from neuralrouting.errors import NotFound
@@ -16,7 +17,10 @@ from neuralrouting.storage.audit import AuditRows
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.feedback import FeedbackRows
 
-_PAGE = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session", "status", "cursor", "limit")
+_PAGE = ("account", *filters.RANGE, *filters.ATTRIBUTION, "session", "status")
+_LISTED = (*_PAGE, "cursor", "limit", "format")
+_EXPORTED = (*_PAGE, "format")
+_CSV_NAME = {"content-disposition": 'attachment; filename="requests.csv"'}
 
 
 class Audit:
@@ -29,11 +33,15 @@ class Audit:
         self._accounts = accounts
 
     async def page(self, request: Request, caller: Caller) -> Response:
-        """List requests, newest first; `next` is the cursor of the page behind, null at the end."""
+        """List requests, newest first; `next` is the cursor of the page behind, null at the end. All of them as CSV."""
         told = filters.parameters(request.query_params.multi_items())
-        filters.refuse_unknown(told, _PAGE)
+        wanted = filters.answer_format(told, request.headers.get("accept", ""))
+        filters.refuse_unknown(told, _LISTED if wanted == "json" else _EXPORTED)
         account_id = await account_of(caller, told.get("account"), self._accounts)
         query = filters.audit_query(told, account_id, time.time_ns() // 1_000_000)
+        if wanted == "csv":
+            blocks = request_blocks(self._rows, query)
+            return StreamingResponse(blocks, media_type="text/csv", headers=CSV_HEADERS | _CSV_NAME)
         after = filters.place_at(told.get("cursor"))
         page = await self._rows.page(query, filters.page_size(told), after)
         data = [request_fields(row) for row in page.rows]

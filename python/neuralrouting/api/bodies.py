@@ -1,6 +1,7 @@
 """Bodies of changes: read strictly, so that a field that is misspelt is told and never passed over."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -152,6 +153,14 @@ async def body_of(request: Request, kind: type[_Body]) -> _Body:
         raise _invalid(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedBody(f"the body is not JSON: {error}") from None
+
+
+def form_of(fields: Mapping[str, str], kind: type[_Body]) -> _Body:
+    """Read the fields of a form as a body: numbers are texts there. Raises InvalidField."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), kind) from None
 
 
 def amount(text: str, places: int, param: str) -> int:

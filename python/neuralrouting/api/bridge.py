@@ -2,26 +2,26 @@
 
 from urllib.parse import quote
 
-from granian.rsgi import HTTPProtocol, Scope
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 from starlette.types import ASGIApp, Message
 from starlette.types import Scope as AsgiScope
 
 from neuralrouting.api import wire
-from neuralrouting.api.door import Door, wanted
+from neuralrouting.api.door import ClientLeft, Door, wanted
 
 _ASCII = "".join(map(chr, range(128)))
 """What stays as it is in a query; clients are to escape all else, and not all do."""
 
 
 class AsgiBridge:
-    """One request of the protocol as one HTTP scope of ASGI 3; every response gets its request id."""
+    """One request of the protocol as one HTTP scope of ASGI 3; every response without a request id gets this one's."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
         self._door = door
 
     async def __call__(self, request_id: str, scope: Scope, protocol: HTTPProtocol) -> None:
-        """Serve one request; raises what reading the body raises."""
+        """Serve one request; raises what reading the body raises, and ClientLeft where a long answer has no reader."""
         body = await self._door.body(wanted(scope.headers), protocol)
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -31,7 +31,11 @@ class AsgiBridge:
             await protocol.client_disconnect()
             return {"type": "http.disconnect"}
 
-        await self._app(_asgi(scope), receive, _Sender(request_id, protocol).send)
+        sender = _Sender(request_id, protocol)
+        try:
+            await self._app(_asgi(scope), receive, sender.send)
+        finally:
+            sender.let_go()
 
 
 class _Sender:
@@ -47,11 +51,13 @@ class _Sender:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             # The server writes the length and the connection headers itself.
-            self._headers += [
+            told = [
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in message.get("headers", ())
                 if name != b"content-length"
             ]
+            own = {name for name, _ in told}  # a page that asked a model tells the id of that request
+            self._headers = [header for header in self._headers if header[0] not in own] + told
             return
         body, more = message.get("body", b""), message.get("more_body", False)
         if self._line is None and not more:
@@ -60,7 +66,18 @@ class _Sender:
         if self._line is None:
             self._line = self._protocol.response_stream(self._status, self._headers)
         if body:
-            await self._line.send_bytes(body)
+            try:
+                await self._line.send_bytes(body)
+            except ProtocolClosed:
+                raise ClientLeft from None
+
+    def let_go(self) -> None:
+        """End a response that came in pieces: the server ends it once nobody holds its line.
+
+        What is left of the application, such as a task that was cancelled, may hold this object until the collector
+        comes by.
+        """
+        self._line = None
 
 
 def _asgi(scope: Scope) -> AsgiScope:

@@ -17,6 +17,7 @@ from neuralrouting.intervals import wilson
 from neuralrouting.storage.entries import EntryRows
 from neuralrouting.storage.judgements import Judgement, Judgements, Verdicts
 from neuralrouting.storage.purges import Purges, key_of
+from neuralrouting.storage.trail import actor_of
 
 _NAMED = ("entry", "scope", "pattern")
 
@@ -61,6 +62,7 @@ class Cache:
             key=_key(told, "entry"),
             pattern=told.get("pattern"),
             now_ms=_now_ms(),
+            actor=actor_of(caller.key_id),
         )
         await self._obey()
         changed(caller, "cache.purge", account=account_id, purged=purged)
@@ -74,7 +76,7 @@ class Cache:
         body = await body_of(request, JudgementBody)
         key = bytes.fromhex(body.entry)
         judgement = Judgement(account_id, key, body.kind, body.similarity, body.agreed, "user")
-        await self._judgements.judge(judgement, _now_ms())
+        await self._judgements.judge(judgement, _now_ms(), actor=actor_of(caller.key_id))
         if not body.agreed:
             await self._obey()
             changed(caller, "cache.retire", account=account_id, entry=body.entry)

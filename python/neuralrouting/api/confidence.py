@@ -32,25 +32,33 @@ class ConfidenceMatrix:
 
     async def show(self, request: Request, caller: Caller) -> Response:
         """Tell every cell, by candidate and task."""
-        account_id = await self._account(request, caller)
-        row = await self._rows.find(account_id)
-        return json_response({"object": "routing.matrix", "account": account_id, **self._fields(row)})
+        return json_response(await self.matrix_of(await self._account(request, caller)))
 
     async def rebuild(self, request: Request, caller: Caller) -> Response:
         """Build it now; every worker serves by it within a second or two."""
-        account_id = await self._account(request, caller)
+        return json_response(await self.build(caller, await self._account(request, caller)))
+
+    async def matrix_of(self, account_id: str) -> JsonObject:
+        """Return the matrix of an account as it is shown."""
+        return self._body(account_id, await self._rows.find(account_id))
+
+    async def build(self, caller: Caller, account_id: str) -> JsonObject:
+        """Build the matrix of an account now; return it as it is shown. Raises NotFound without a reference."""
         row = await self._rebuild(account_id)
         changed(caller, "matrix.rebuild", account=account_id, seq=row.seq)
-        return json_response({"object": "routing.matrix", "account": account_id, **self._fields(row)})
+        return self._body(account_id, row)
 
     async def _account(self, request: Request, caller: Caller) -> str:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, ("account",))
         return await account_of(caller, told.get("account"), self._accounts)
 
-    def _fields(self, row: ConfidenceRow | None) -> JsonObject:
-        return matrix_fields(row, self._confidence.reference) | {
-            "settings": msgspec.to_builtins(self._confidence.settings)
+    def _body(self, account_id: str, row: ConfidenceRow | None) -> JsonObject:
+        return {
+            "object": "routing.matrix",
+            "account": account_id,
+            **matrix_fields(row, self._confidence.reference),
+            "settings": msgspec.to_builtins(self._confidence.settings),
         }
 
 

@@ -27,7 +27,7 @@ _CREDENTIALS = ("authorization", "x-api-key")
 _HINTS = frozenset(
     (
         "x-force-model", "x-routing-mode", "cache-control", "x-nr-user", "x-nr-feature", "x-nr-similarity",
-        "x-nr-cascade",
+        "x-nr-cascade", "traceparent",
     )
 )  # fmt: skip
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
@@ -50,7 +50,7 @@ class Headers(Protocol):
 
 
 class ClientLeft(Exception):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before its request, or a long answer, was whole."""
 
 
 def wanted(headers: Headers) -> dict[str, str]:
@@ -105,7 +105,12 @@ class Door:
 
     async def arrival(self, request_id: str, endpoint: str, headers: Wanted, started_ns: int) -> Arrival:
         """Return the request as far as its headers tell it."""
-        caller = await self.caller(headers)
+        return await self.arrival_of(await self.caller(headers), request_id, endpoint, headers, started_ns)
+
+    async def arrival_of(
+        self, caller: Caller, request_id: str, endpoint: str, headers: Wanted, started_ns: int
+    ) -> Arrival:
+        """Return the request of somebody who is known already; `headers` are looked at for hints alone."""
         plan = self._directory.plan_of(caller.account_id) or await self._directory.find_plan(caller.account_id)
         return Arrival(request_id, caller, plan, _hints(endpoint, headers), started_ns, time.time_ns() // 1_000_000)
 
@@ -177,6 +182,7 @@ def _hints(endpoint: str, headers: Wanted) -> Hints:
         feature=_text(headers, "x-nr-feature"),
         similarity=_similarity(_text(headers, "x-nr-similarity")),
         cascade=_yes(_text(headers, "x-nr-cascade"), "X-NR-Cascade"),
+        traceparent=headers.get("traceparent"),
     )
 
 

@@ -44,13 +44,20 @@ class DryRun:
         filters.refuse_unknown(told, ("account",))
         account_id = await account_of(caller, told.get("account"), self._accounts)
         body = await body_of(request, DryRunBody)
-        rules = await checked_rules(body.rules, self._missing)
-        query = past_query(account_id, {"from": body.from_, "to": body.to}, now_ms())
+        return json_response(await self.tried(account_id, body.rules, {"from": body.from_, "to": body.to}))
+
+    async def tried(self, account_id: str, text: str, ends: dict[str, str | int | None]) -> JsonObject:
+        """Return what rules would have changed of an account's requests; `ends` are `from` and `to` of the range.
+
+        Raises InvalidField for rules with a mistake, Unavailable while others are tried.
+        """
+        rules = await checked_rules(text, self._missing)
+        query = past_query(account_id, ends, now_ms())
         if self._running >= AT_ONCE:
             raise Unavailable("other dry runs are under way; try again", retry_after_s=5)
         self._running += 1
         try:
-            return json_response(await rehearse(rules, self._rows, query, self._catalog))
+            return await rehearse(rules, self._rows, query, self._catalog)
         finally:
             self._running -= 1
 
@@ -90,6 +97,8 @@ def _told(trial: Rehearsal, query: AuditQuery, bounded: int | None) -> JsonObjec
         "unpriced": sum(tally.unpriced for tally in tallies),
         **money("cost_delta", delta),
         **money("simulated_cost_delta", simulated),
+        **money("changed_cost", sum(tally.cost_nanousd for tally in tallies)),
+        **money("simulated_changed_cost", sum(tally.simulated_cost_nanousd for tally in tallies)),
         "by_rule": [_tally(tally) for tally in tallies],
         "examples": [_change(change) for change in trial.examples],
     }
@@ -126,6 +135,8 @@ def _tally(tally: RuleTally) -> JsonObject:
         "unpriced": tally.unpriced,
         **money("cost_delta", tally.delta_nanousd),
         **money("simulated_cost_delta", tally.simulated_delta_nanousd),
+        **money("changed_cost", tally.cost_nanousd),
+        **money("simulated_changed_cost", tally.simulated_cost_nanousd),
     }
 
 

@@ -2,31 +2,47 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from neuralrouting.exchange import JsonObject
-from neuralrouting.storage.usage import Group, SessionRow, UsageQuery, UsageRow, UsageSums
+from neuralrouting.storage.usage import Group, SessionRow, Top, UsageQuery, UsageRow, UsageSums
 
 CSV_BLOCK_ROWS = 500
 """Rows that are written at once."""
 _NANO = 1_000_000_000
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
 """How a cell of text begins that a spreadsheet would run as a formula."""
-_COUNTS = (
-    "requests", "failed", "blocked", "exact_hits", "semantic_hits", "unpriced",
-    "prompt_tokens", "completion_tokens", "cached_tokens",
-)  # fmt: skip
 
 
 def decimal_usd(nanousd: int) -> str:
     """Write nano-dollars as dollars, exactly: `-0.000000120`."""
-    return _decimal(nanousd, 9)
+    if nanousd < 0:
+        return f"-{decimal_usd(-nanousd)}"
+    return f"{nanousd // _NANO}.{nanousd % _NANO:09d}"
 
 
 def decimal_credits(millicredits: int) -> str:
     """Write millicredits as credits, exactly: `1.500`."""
-    return _decimal(millicredits, 3)
+    if millicredits < 0:
+        return f"-{decimal_credits(-millicredits)}"
+    return f"{millicredits // 1_000}.{millicredits % 1_000:03d}"
+
+
+def short_usd(nanousd: int) -> str:
+    """Write dollars for reading: to the cent from one dollar up, below it to four significant digits; half to even."""
+    amount = abs(nanousd)
+    # Cents are 10^7 nano-dollars; below a dollar the step is what leaves four digits, never under a nano-dollar.
+    step = 10_000_000 if amount >= _NANO else 10 ** max(0, len(str(amount)) - 4)
+    whole, rest = divmod(amount, step)
+    if 2 * rest > step or (2 * rest == step and whole % 2):
+        whole += 1
+    dollars, fraction = divmod(whole * step, _NANO)
+    places = f"{fraction:09d}"
+    shown = places[:2] + places[2:].rstrip("0")
+    return f"{'-' if nanousd < 0 else ''}${dollars:,}.{shown}"
 
 
 def money(name: str, nanousd: int | None) -> JsonObject:
@@ -48,18 +64,38 @@ def moment(unix_ms: int) -> str:
 
 
 def sums_fields(sums: UsageSums) -> JsonObject:
-    """Return the figures of some requests, flat."""
+    """Return the figures of some requests, flat. It is written out: thousands of groups are told at once."""
+    cost, baseline, house = sums.cost_nanousd, sums.baseline_nanousd, sums.house_nanousd
+    routing, exact, semantic = sums.saved_routing_nanousd, sums.saved_exact_nanousd, sums.saved_semantic_nanousd
+    saved, provider_cache = sums.saved_nanousd, sums.provider_cache_nanousd
     return {
-        **{name: getattr(sums, name) for name in _COUNTS},
-        **credit("charged", sums.charged_mc),
-        **money("cost", sums.cost_nanousd),
-        **money("baseline", sums.baseline_nanousd),
-        **money("saved_routing", sums.saved_routing_nanousd),
-        **money("saved_exact_cache", sums.saved_exact_nanousd),
-        **money("saved_semantic_cache", sums.saved_semantic_nanousd),
-        **money("house", sums.house_nanousd),
-        **money("saved", sums.saved_nanousd),
-        **money("provider_cache", sums.provider_cache_nanousd),
+        "requests": sums.requests,
+        "failed": sums.failed,
+        "blocked": sums.blocked,
+        "exact_hits": sums.exact_hits,
+        "semantic_hits": sums.semantic_hits,
+        "unpriced": sums.unpriced,
+        "prompt_tokens": sums.prompt_tokens,
+        "completion_tokens": sums.completion_tokens,
+        "cached_tokens": sums.cached_tokens,
+        "charged_mc": sums.charged_mc,
+        "charged_credits": decimal_credits(sums.charged_mc),
+        "cost_nanousd": cost,
+        "cost_usd": decimal_usd(cost),
+        "baseline_nanousd": baseline,
+        "baseline_usd": decimal_usd(baseline),
+        "saved_routing_nanousd": routing,
+        "saved_routing_usd": decimal_usd(routing),
+        "saved_exact_cache_nanousd": exact,
+        "saved_exact_cache_usd": decimal_usd(exact),
+        "saved_semantic_cache_nanousd": semantic,
+        "saved_semantic_cache_usd": decimal_usd(semantic),
+        "house_nanousd": house,
+        "house_usd": decimal_usd(house),
+        "saved_nanousd": saved,
+        "saved_usd": decimal_usd(saved),
+        "provider_cache_nanousd": provider_cache,
+        "provider_cache_usd": decimal_usd(provider_cache),
     }
 
 
@@ -70,15 +106,16 @@ def group_fields(groups: Sequence[Group], row: UsageRow) -> JsonObject:
 
 def usage_body(query: UsageQuery, rows: Sequence[UsageRow]) -> JsonObject:
     """Return the answer to a question about sums; its totals are over all rows, real and simulated apart."""
-    return {
-        "object": "usage",
-        "account": query.account_id,
-        "from": moment(query.from_ms),
-        "to": moment(query.to_ms),
-        "group_by": list(query.groups),
-        "totals": {name: sums_fields(total(rows, simulated=flag)) for name, flag in _KINDS},
-        "data": [_usage_row(query.groups, row) for row in rows] if query.groups else [],
-    }
+    return _usage_body(query, rows, {flag: total(rows, simulated=flag) for _, flag in _KINDS})
+
+
+def biggest_body(query: UsageQuery, real: Top, simulated: Top) -> JsonObject:
+    """Return the answer about the biggest groups: totals are of all, `left` tells how many groups are not told."""
+    tops = {False: real, True: simulated}
+    rows = [*real.rows, *simulated.rows]
+    totals = {flag: total(top.rows, simulated=flag).plus(top.rest) for flag, top in tops.items()}
+    left = {name: tops[flag].left for name, flag in _KINDS}
+    return _usage_body(query, rows, totals) | {"left": left}
 
 
 def session_body(account_id: str, session_id: str, rows: Sequence[SessionRow]) -> JsonObject:
@@ -90,11 +127,8 @@ def session_body(account_id: str, session_id: str, rows: Sequence[SessionRow]) -
 
 def total(rows: Iterable[UsageRow], *, simulated: bool) -> UsageSums:
     """Add up the rows of one kind."""
-    sums = UsageSums()
-    for row in rows:
-        if row.simulated == simulated:
-            sums = sums.plus(row.sums)
-    return sums
+    figures = [msgspec.structs.astuple(row.sums) for row in rows if row.simulated == simulated]
+    return UsageSums(*map(sum, zip(*figures, strict=True))) if figures else UsageSums()
 
 
 def csv_blocks(groups: Sequence[Group], rows: Sequence[UsageRow]) -> Iterator[str]:
@@ -114,6 +148,18 @@ def safe_cell(value: object) -> object:
 
 
 _KINDS = (("real", False), ("simulated", True))
+
+
+def _usage_body(query: UsageQuery, rows: Sequence[UsageRow], totals: Mapping[bool, UsageSums]) -> JsonObject:
+    return {
+        "object": "usage",
+        "account": query.account_id,
+        "from": moment(query.from_ms),
+        "to": moment(query.to_ms),
+        "group_by": list(query.groups),
+        "totals": {name: sums_fields(totals[flag]) for name, flag in _KINDS},
+        "data": [_usage_row(query.groups, row) for row in rows] if query.groups else [],
+    }
 
 
 def _usage_row(groups: Sequence[Group], row: UsageRow) -> JsonObject:
@@ -143,11 +189,6 @@ def _group_value(name: Group, value: str | int) -> str | None:
     if isinstance(value, int):
         return moment(value)[:10] if name == "day" else moment(value)
     return value or None
-
-
-def _decimal(amount: int, places: int) -> str:
-    whole, rest = divmod(abs(amount), 10**places)
-    return f"{'-' if amount < 0 else ''}{whole}.{rest:0{places}d}"
 
 
 def _lines(rows: Iterable[Sequence[object]]) -> str:

@@ -4,12 +4,12 @@ import base64
 import binascii
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from neuralrouting.errors import InvalidField
 from neuralrouting.storage.attribution import COLUMNS, Attribution
 from neuralrouting.storage.audit import AuditPlace, AuditQuery
-from neuralrouting.storage.usage import DAY_MS, GROUPS, HOUR_MS, Group, UsageQuery
+from neuralrouting.storage.usage import DAY_MS, GROUPS, HOUR_MS, Group, Measure, UsageQuery
 
 MAX_HOURLY_MS = 31 * DAY_MS
 """The longest range whose hours are read."""
@@ -79,13 +79,21 @@ def audit_query(told: Told, account_id: str, now_ms: int) -> AuditQuery:
 
 def time_range(told: Told, now_ms: int) -> tuple[int, int]:
     """Return `from` and `to` in Unix ms: the month we are in, unless told. Raises InvalidField."""
-    to_ms = time_ms(told["to"], "to") if "to" in told else _month(now_ms, 1)
-    from_ms = time_ms(told["from"], "from") if "from" in told else _month(max(0, to_ms - 1), 0)
+    to_ms = time_ms(told["to"], "to") if "to" in told else month_ms(now_ms, 1)
+    from_ms = time_ms(told["from"], "from") if "from" in told else month_ms(max(0, to_ms - 1), 0)
     if from_ms >= to_ms:
         raise InvalidField("`from` must be before `to`, which is exclusive", param="from" if "from" in told else "to")
     if to_ms - from_ms > MAX_DAILY_MS:
         raise InvalidField("the range is over three years (1,096 days)", param="from")
     return from_ms, to_ms
+
+
+def month_ms(at_ms: int, months_on: int) -> int:
+    """Return when the month of a moment (Unix ms) began in UTC, or the month so many after it."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    months = 12 * moment.year + moment.month - 1 + months_on
+    began = datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+    return (began - _EPOCH) // _MILLISECOND
 
 
 def time_ms(value: str, name: str) -> int:
@@ -116,6 +124,14 @@ def groups(told: Told) -> tuple[Group, ...]:
     if {"day", "hour"} <= set(names):
         raise InvalidField("`group_by` takes `day` or `hour`, not both", param="group_by")
     return tuple(known[name] for name in names)
+
+
+def measure(told: Told) -> Measure:
+    """Read `sort`: what groups are big by. Raises InvalidField."""
+    known: dict[str, Measure] = {name: name for name in get_args(Measure)}
+    if (found := known.get(told.get("sort", ""))) is None:
+        raise InvalidField(f"`sort` must be one of {', '.join(known)}", param="sort")
+    return found
 
 
 def attribution(told: Told) -> Attribution:
@@ -184,11 +200,3 @@ def place_at(cursor: str | None) -> AuditPlace | None:
     if not colon or not request_id or "\0" in request_id or not 0 <= created_ms <= _LAST_MS:
         raise InvalidField("`cursor` must be the `next` of another page", param="cursor")
     return AuditPlace(created_ms, request_id)
-
-
-def _month(at_ms: int, months_on: int) -> int:
-    """Return when the month of a moment began, or the month after it."""
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    months = 12 * moment.year + moment.month - 1 + months_on
-    began = datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
-    return (began - _EPOCH) // _MILLISECOND

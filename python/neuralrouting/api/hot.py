@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import orjson
 from granian.rsgi import HTTPProtocol, Scope
@@ -22,11 +22,21 @@ from neuralrouting.errors import InvalidField, NeuralRoutingError, ShieldBlocked
 from neuralrouting.exchange import AnswerStream, Arrival, Facts, Usage
 from neuralrouting.pipeline import Pipeline
 from neuralrouting.storage.idempotency import Stored
+from neuralrouting.telemetry import logs
+from neuralrouting.telemetry.spans import trace_of
 
 OUTPUT_TOKENS_GUESSED = 1_024
 """Tokens of an answer whose request names no limit, as far as limits of tokens a minute go."""
 WATCH_AFTER_S = 0.02
 """How long a request runs before its client is watched."""
+
+
+class Client(Responder, Protocol):
+    """Who is answered: told apart from Granian's protocol object, so that a page can ask as the API is asked."""
+
+    async def client_disconnect(self) -> None:
+        """Return once the client is gone."""
+        ...
 
 
 class Departure:
@@ -38,7 +48,7 @@ class Departure:
 
     __slots__ = ("_protocol", "_start", "_unshared", "_watch", "_work", "left")
 
-    def __init__(self, protocol: HTTPProtocol, unshared: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, protocol: Client, unshared: Callable[[], Awaitable[None]]) -> None:
         self._protocol = protocol
         self._unshared = unshared
         self._work = asyncio.current_task()
@@ -96,23 +106,36 @@ class HotRoute:
         started_ns = time.perf_counter_ns()
         told = wanted(scope.headers)
         arrival = await self._door.arrival(request_id, self._endpoint, told, started_ns)
+        if arrival.hints.traceparent is not None:
+            logs.trace_id.set(trace_of(arrival.hints.traceparent))
+        # A value that is no text is not among those told: such a request must not run as if it had no key.
+        key = told.get(HEADER, "" if HEADER in scope.headers else None)
+        await self.serve(arrival, lambda: self._door.body(told, protocol), protocol, key)
+
+    async def serve(
+        self, arrival: Arrival, read: Callable[[], Awaitable[bytes]], protocol: Client, key: str | None = None
+    ) -> None:
+        """Serve one request of somebody who is known; `read` gives its body, `key` is its idempotency key.
+
+        Raises as a call does.
+        """
+        if arrival.hints.traceparent is not None:
+            logs.trace_id.set(trace_of(arrival.hints.traceparent))
         entry = await self._rates.enter(arrival.caller, arrival.plan)
         used: Usage | None = None
         try:
-            inspection = self._pipeline.inspect(await self._door.body(told, protocol), arrival)
+            inspection = self._pipeline.inspect(await read(), arrival)
             if inspection.model is None and self._shape.needs_model:
                 raise InvalidField("model is required; `auto` lets the gateway choose", param="model")
-            # A value that is no text is not among those told: such a request must not run as if it had no key.
-            key = told.get(HEADER, "" if HEADER in scope.headers else None)
             request = _Request(arrival, inspection, entry)
             used = await (self._serve(request, protocol) if key is None else self._once(key, request, protocol))
         except ShieldBlocked as error:  # before the first byte, like every refusal
-            headers = wire.refusal_headers(error, request_id)
+            headers = wire.refusal_headers(error, arrival.request_id)
             protocol.response_bytes(error.status, headers, orjson.dumps(self._shape.blocked(error)))
         finally:
             entry.leave(used.prompt_tokens + used.completion_tokens if used is not None else None)
 
-    async def _serve(self, request: "_Request", protocol: HTTPProtocol) -> Usage | None:
+    async def _serve(self, request: "_Request", protocol: Client) -> Usage | None:
         if request.inspection.hit is not None:  # answered at once: no time to leave in
             return await self._answer(request, protocol)
         if self._drains:
@@ -120,7 +143,7 @@ class HotRoute:
         with Departure(protocol, lambda: self._pipeline.unshared(request.arrival, request.inspection)):
             return await self._answer(request, Unheard(protocol))  # when to stop for one who left, `Departure` says
 
-    async def _once(self, key: str, request: "_Request", protocol: HTTPProtocol) -> Usage | None:
+    async def _once(self, key: str, request: "_Request", protocol: Client) -> Usage | None:
         """Answer a request that may come again: once begun it runs to its end, whether its client waits or not."""
         arrival, inspection = request.arrival, request.inspection
         turn = await self._idempotency.turn(claim_of(key, arrival, inspection))

@@ -22,7 +22,7 @@ class Models:
     async def all(self, _request: Request, caller: Caller) -> Response:
         """List every name that can be sent as `model`."""
         rows = [_virtual(name) for name in VIRTUAL_MODELS]
-        rows += [_row(d) for d in self._catalog.reachable(live=caller.live)]
+        rows += [model_fields(d) for d in self._catalog.reachable(live=caller.live)]
         return json_response({"object": "list", "data": rows})
 
     async def one(self, request: Request, caller: Caller) -> Response:
@@ -33,7 +33,7 @@ class Models:
         found = self._catalog.named(name, live=caller.live)
         if not found:
             raise UnknownModel(self._catalog.missing(name), param="model")
-        return json_response(_row(found[0]) | {"id": name})
+        return json_response(model_fields(found[0]) | {"id": name})
 
 
 def _virtual(name: str) -> JsonObject:
@@ -46,7 +46,8 @@ def _virtual(name: str) -> JsonObject:
     }
 
 
-def _row(deployment: Deployment) -> JsonObject:
+def model_fields(deployment: Deployment) -> JsonObject:
+    """Return what is told of one deployment."""
     can, price = deployment.capabilities, deployment.price
     return {
         "id": deployment.id,

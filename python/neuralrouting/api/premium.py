@@ -1,5 +1,6 @@
 """Premium models that were perhaps not needed: what the same answers would have cost on the cheapest capable model."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from neuralrouting.exchange import JsonObject
 from neuralrouting.layers.routing import SIMPLE_COMPLEXITY
 from neuralrouting.rules import Rule, Then, When, write_rules
 from neuralrouting.rules.values import TASKS, Span
-from neuralrouting.storage.audit import PremiumCall
+from neuralrouting.storage.audit import EXAMINED_ROWS, AuditQuery, AuditRows, PremiumCall
 
 NOTHING_PROVEN = (
     "No row is proven: whether a cheaper model answers as well is only known once shadow audits have compared answers. "
@@ -65,7 +66,7 @@ class Needless(msgspec.Struct, frozen=True):
 
 def needless(calls: Iterable[PremiumCall], catalog: Catalog, proofs: Proofs, account_id: str) -> list[Needless]:
     """Return what cheaper models could have answered of an account's calls: proven first, then the biggest saving."""
-    everything = {d.id: d for d in (*catalog.known, *catalog.by_name_only, *catalog.servable)}
+    everything = _everything(catalog)
     chooser = _Chooser(catalog, proofs, account_id)
     sums: dict[tuple[str, str, str], Needless] = {}
     for call in calls:
@@ -91,6 +92,11 @@ def needless(calls: Iterable[PremiumCall], catalog: Catalog, proofs: Proofs, acc
     return sorted(rows, key=lambda row: (not _proven(row), -row.saving_nanousd, row.task, row.model))
 
 
+def premium_ids(catalog: Catalog) -> list[str]:
+    """Return the ids of the premium deployments: `needless` looks at no others."""
+    return [d.id for d in _everything(catalog).values() if d.tier == "premium"]
+
+
 def needless_body(rows: Sequence[Needless], *, bounded: int | None) -> JsonObject:
     """Return the rows as they are shown. `bounded`: only so many requests, the newest, were looked at."""
     return {
@@ -99,6 +105,21 @@ def needless_body(rows: Sequence[Needless], *, bounded: int | None) -> JsonObjec
         "examined_newest": bounded,
         "data": [_fields(row) for row in rows],
     }
+
+
+class Premium:
+    """Answers which premium answers of an account cheaper models could have given."""
+
+    def __init__(self, audit: AuditRows, catalog: Catalog, proofs: Proofs) -> None:
+        self._audit = audit
+        self._catalog = catalog
+        self._proofs = proofs
+
+    async def body(self, query: AuditQuery) -> JsonObject:
+        """Return the rows of a range as they are shown; of a long one only the newest requests are looked at."""
+        calls, more = await self._audit.unforced_calls(query, premium_ids(self._catalog))
+        rows = await asyncio.to_thread(needless, calls, self._catalog, self._proofs, query.account_id)
+        return needless_body(rows, bounded=EXAMINED_ROWS if more else None)
 
 
 class _Chooser:
@@ -126,6 +147,10 @@ class _Chooser:
         ]
         proven = [pair for pair in found if pair[1] is not None and pair[1].proven]
         return next(iter(proven or found), None)
+
+
+def _everything(catalog: Catalog) -> dict[str, Deployment]:
+    return {d.id: d for d in (*catalog.known, *catalog.by_name_only, *catalog.servable)}
 
 
 def _proven(row: Needless) -> bool:

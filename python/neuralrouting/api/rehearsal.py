@@ -40,17 +40,24 @@ _body: Final = msgspec.json.Decoder().decode
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A request that would have gone elsewhere; `model` None: nowhere, it is blocked. No `delta_nanousd`: unpriced."""
+    """A request that would have gone elsewhere; `model` None: nowhere, it is blocked. No `delta_nanousd`: unpriced.
+
+    `cost_nanousd` is what it did cost.
+    """
 
     request_id: str
     served: str
     model: str | None
     simulated: bool
     delta_nanousd: int | None
+    cost_nanousd: int | None
 
 
 class RuleTally(msgspec.Struct):
-    """What one rule came to: requests for which it was the first to hold, and those it would have changed."""
+    """What one rule came to: requests for which it was the first to hold, and those it would have changed.
+
+    Costs are what the changed ones did cost, those without a price left out as in the differences.
+    """
 
     name: str
     line: int
@@ -59,6 +66,8 @@ class RuleTally(msgspec.Struct):
     delta_nanousd: int = 0
     simulated_delta_nanousd: int = 0
     unpriced: int = 0
+    cost_nanousd: int = 0
+    simulated_cost_nanousd: int = 0
 
 
 class Rehearsal:
@@ -113,7 +122,9 @@ class Rehearsal:
         if rule.then.block is not None:
             tally.matched += 1
             cost = past.cost_nanousd
-            self._note(tally, Change(past.request_id, served, None, past.simulated, None if cost is None else -cost))
+            self._note(
+                tally, Change(past.request_id, served, None, past.simulated, None if cost is None else -cost, cost)
+            )
             return None
         if not _is_free(past, route):
             tally.matched += 1  # the request itself named a model or a mode, and that goes before any rule
@@ -123,7 +134,8 @@ class Rehearsal:
             return found
         tally.matched += 1
         if found.id not in {served, _first(past)}:
-            self._note(tally, Change(past.request_id, served, found.id, past.simulated, _delta(past, found)))
+            delta = _delta(past, found)
+            self._note(tally, Change(past.request_id, served, found.id, past.simulated, delta, past.cost_nanousd))
         return None
 
     def _note(self, tally: RuleTally, change: Change) -> None:
@@ -132,8 +144,10 @@ class Rehearsal:
             tally.unpriced += 1
         elif change.simulated:
             tally.simulated_delta_nanousd += change.delta_nanousd
+            tally.simulated_cost_nanousd += change.cost_nanousd or 0
         else:
             tally.delta_nanousd += change.delta_nanousd
+            tally.cost_nanousd += change.cost_nanousd or 0
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(change)
 

@@ -18,8 +18,9 @@ from neuralrouting.api.changelog import changed
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog
 from neuralrouting.errors import InvalidField, MalformedBody, NotFound
 from neuralrouting.exchange import Caller, JsonObject
-from neuralrouting.rules import RuleSet, RulesRejected, read_rules
+from neuralrouting.rules import RuleSet, RulesRejected, read_rules, write_line
 from neuralrouting.storage.routing_settings import RoutingSettings, RoutingSettingsRows
+from neuralrouting.storage.trail import actor_of
 
 _AS_TEXT: Final = ("text/yaml", "text/x-yaml", "text/plain", "application/yaml", "application/x-yaml")
 """Content types of a body that is the rules themselves, not JSON about them."""
@@ -38,43 +39,80 @@ class Routing:
 
     async def rules(self, request: Request, caller: Caller) -> Response:
         """Show the rules as they were written, and how they were understood."""
-        account_id = await self._account(request, caller)
-        return json_response(await _rules_body(account_id, await self._rows.find(account_id)))
+        return json_response(await self.rules_of(await self._account(request, caller)))
 
     async def put_rules(self, request: Request, caller: Caller) -> Response:
         """Put rules in the place of those there are; rules with a mistake change nothing."""
         account_id = await self._account(request, caller)
-        text = await rules_text(request)
-        rules = await checked_rules(text, self._missing)
-        await self._allowance.check_rules(account_id, rules)
-        stored = await self._change(account_id, lambda had: replace(had, rules=text))
-        changed(caller, "routing.rules", account=account_id, rules=len(rules.rules))
-        return json_response(await _rules_body(account_id, stored))
+        return json_response(await self.change_rules(caller, account_id, await rules_text(request)))
 
     async def settings(self, request: Request, caller: Caller) -> Response:
         """Show mode, cascade and whether answers may be audited."""
-        account_id = await self._account(request, caller)
-        return json_response(_settings_body(account_id, await self._rows.find(account_id)))
+        return json_response(await self.settings_of(await self._account(request, caller)))
 
     async def put_settings(self, request: Request, caller: Caller) -> Response:
         """Replace all three settings; a mode that the account's plan does not have is refused."""
         account_id, told = await self._account(request, caller), await body_of(request, RoutingSettingsBody)
+        return json_response(await self.change_settings(caller, account_id, told))
+
+    async def rules_of(self, account_id: str) -> JsonObject:
+        """Return the rules of an account as they are shown."""
+        return await _rules_body(account_id, await self._rows.find(account_id))
+
+    async def settings_of(self, account_id: str) -> JsonObject:
+        """Return the settings of an account as they are shown."""
+        return _settings_body(account_id, await self._rows.find(account_id))
+
+    async def check(self, account_id: str, text: str) -> RuleSet:
+        """Read rules that an account wants. Raises InvalidField with the line, PlanRequired for a mode it has not."""
+        rules = await checked_rules(text, self._missing)
+        await self._allowance.check_rules(account_id, rules)
+        return rules
+
+    async def change_rules(self, caller: Caller, account_id: str, text: str) -> JsonObject:
+        """Replace the rules of an account; return them as they are shown. Raises as `check`."""
+        rules = await self.check(account_id, text)
+        stored = await self._change(caller, account_id, lambda had: replace(had, rules=text))
+        changed(caller, "routing.rules", account=account_id, rules=len(rules.rules))
+        return await _rules_body(account_id, stored)
+
+    async def add_rule(self, caller: Caller, account_id: str, rule: str) -> JsonObject:
+        """Add a rule behind those of an account, whose text stays as its owner wrote it. Raises as `check`."""
+        had = (await self._rows.find(account_id)).rules
+        text = f"{had.rstrip()}\n\n{rule}" if had.strip() else rule
+        rules = await self.check(account_id, text)
+
+        def behind(found: RoutingSettings) -> RoutingSettings:
+            if found.rules != had:
+                raise InvalidField("the rules were changed a moment ago: look at them, then add it again", param="rule")
+            return replace(found, rules=text)
+
+        stored = await self._change(caller, account_id, behind)
+        changed(caller, "routing.rules", account=account_id, rules=len(rules.rules))
+        return await _rules_body(account_id, stored)
+
+    async def change_settings(self, caller: Caller, account_id: str, told: RoutingSettingsBody) -> JsonObject:
+        """Replace the settings of an account; return them as they are shown. Raises PlanRequired."""
         await self._allowance.check_mode(account_id, told.mode)
         stored = await self._change(
-            account_id, lambda had: replace(had, routing_mode=told.mode, cascade=told.cascade, shadow=told.shadow)
+            caller,
+            account_id,
+            lambda had: replace(had, routing_mode=told.mode, cascade=told.cascade, shadow=told.shadow),
         )
         changed(
             caller, "routing.settings", account=account_id, mode=told.mode, cascade=told.cascade, shadow=told.shadow
         )
-        return json_response(_settings_body(account_id, stored))
+        return _settings_body(account_id, stored)
 
     async def _account(self, request: Request, caller: Caller) -> str:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, ("account",))
         return await account_of(caller, told.get("account"), self._accounts)
 
-    async def _change(self, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings]) -> RoutingSettings:
-        stored = await self._rows.change(account_id, edit, now_ms())
+    async def _change(
+        self, caller: Caller, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings]
+    ) -> RoutingSettings:
+        stored = await self._rows.change(account_id, edit, now_ms(), actor=actor_of(caller.key_id))
         if stored is None:
             raise NotFound(f"no account {account_id!r}")
         return stored
@@ -117,7 +155,10 @@ async def _rules_body(account_id: str, stored: RoutingSettings) -> JsonObject:
         wrong = None
     except RulesRejected as error:  # by a version with other fields
         rules, wrong = RuleSet.EMPTY, str(error)
-    told = [{"name": rule.name, "line": rule.line} for rule in rules.rules]
+    told = [
+        {"name": rule.name, "line": rule.line, "when": write_line(rule.when), "then": write_line(rule.then)}
+        for rule in rules.rules
+    ]
     return {"object": "routing.rules", "account": account_id, "rules": stored.rules, "data": told, "unreadable": wrong}
 
 

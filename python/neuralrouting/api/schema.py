@@ -174,6 +174,7 @@ def _paths() -> JsonObject:
         **schema_accounts.paths(),
         "/healthz": {"get": _get("Alive?", "200 while the process runs.") | {"security": []}},
         "/readyz": {"get": _get("Ready?", "200 when requests can be served, else 503.") | {"security": []}},
+        "/metrics": {"get": _metrics()},
     }  # fmt: skip
 
 
@@ -196,6 +197,12 @@ def _post(summary: str, description: str, asks: str, answers: str | None, blocke
             **_ERRORS,
         },
     }
+
+
+def _metrics() -> JsonObject:
+    told = _get("What Prometheus reads", "Of all workers. Open on loopback, else a token or an operator's key.")
+    text = {"description": "OK", "content": {"text/plain": {"schema": _STRING}}}
+    return told | {"responses": told["responses"] | {"200": text}, "security": [{}, {"bearer": []}]}
 
 
 def _get(summary: str, description: str) -> JsonObject:

@@ -1,10 +1,12 @@
 """The part of the OpenAPI document about figures and administration; `x-access` is the role that a key must have."""
 
+from typing import get_args
+
 import msgspec
 
 from neuralrouting.api import bodies, filters
 from neuralrouting.exchange import Decision, JsonObject, Role
-from neuralrouting.storage.usage import GROUPS
+from neuralrouting.storage.usage import GROUPS, Measure
 
 _TYPES = (
     bodies.NewAccount,
@@ -35,11 +37,13 @@ _TOLD: dict[str, str] = {
     "session": "one session",
     "status": "HTTP status of the answer",
     "group_by": f"by comma: {', '.join(GROUPS)}",
+    "sort": f"the biggest first, by one of {', '.join(get_args(Measure))}; the others are counted in `left`",
     "format": "`json` or `csv`",
     "limit": f"rows on a page, up to {filters.MAX_PAGE}; {filters.FIRST_PAGE} unless told",
     "before": "entries with a lower `seq`: the `next` of another page",
     "cursor": "the `next` of another page",
     "bodies": "`true`: with the stored bodies, for owners",
+    "common": "`true`: what belongs to no account, such as plans; for operators",
     "all": "`true`: every stored answer of the account",
     "entry": "one stored answer, as `x-nr-cache` names it",
     "scope": "the stored answers of one scope",
@@ -68,7 +72,7 @@ def _figures() -> JsonObject:
         "/v1/usage": {
             "get": _does("member", "Figures: requests, tokens, credits, cost, savings",
                          "Sums by what they are grouped by; real and simulated apart. JSON or CSV.",
-                         told=(*_ATTRIBUTED, "group_by", "format"))
+                         told=(*_ATTRIBUTED, "group_by", "sort", "limit", "format"))
         },
         "/v1/usage/premium-not-needed": {
             "get": _does("member", "Premium answers that a cheaper model could have given",
@@ -80,8 +84,9 @@ def _figures() -> JsonObject:
                          told=("account", "before", "limit"))
         },
         "/v1/audit": {
-            "get": _does("member", "List requests", "Newest first, without a word of their text.",
-                         told=(*_ATTRIBUTED, "status", "cursor", "limit"))
+            "get": _does("member", "List requests",
+                         "Newest first, without a word of their text. As CSV all of them, without a page's end.",
+                         told=(*_ATTRIBUTED, "status", "cursor", "limit", "format"))
         },
         "/v1/audit/{request_id}": {
             "get": _does("member", "All about one request",
@@ -225,7 +230,14 @@ def _rest() -> JsonObject:
         "/v1/admin/ledger/verify": {
             "post": _does("operator", "Check the ledger", "Tells which row breaks which invariant.")
         },
-    }
+        "/v1/admin/trail": {
+            "get": _does("owner", "Who changed what", "Admin actions with before and after, newest first.",
+                         told=("account", "common", "before", "limit"))
+        },
+        "/v1/admin/trail/verify": {
+            "post": _does("operator", "Check the trail", "Tells which entry was changed, and where one is missing.")
+        },
+    }  # fmt: skip
 
 
 def _does(

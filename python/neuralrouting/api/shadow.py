@@ -27,6 +27,7 @@ from neuralrouting.storage.shadow_audits import (
     ShadowSums,
     Verdict,
 )
+from neuralrouting.storage.trail import actor_of
 
 _PAGE = ("account", "kind", "task", "candidate", "verdict", "cursor", "limit")
 _PLAIN = (
@@ -55,7 +56,7 @@ class Shadow:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, ("account",))
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        figures = await shadow_figures(self._audits, account_id, self._settings, _now_ms())
+        figures = await self.figures(account_id)
         body: JsonObject = {"object": "shadow", "account": account_id, **figures}
         return json_response(body | {"worker": dict(self._counts(account_id))})
 
@@ -64,13 +65,7 @@ class Shadow:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, _PAGE)
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        wanted, limit, behind = shadow_filter(told), filters.page_size(told), filters.text(told, "cursor")
-        if behind is not None and await self._audits.find(account_id, behind) is None:
-            raise InvalidField("`cursor` must be the `next` of another page", param="cursor")
-        found = await self._audits.page(account_id, wanted, limit + 1, behind)
-        after = found[limit - 1].id if len(found) > limit else None
-        data = [audit_fields(audit) for audit in found[:limit]]
-        return json_response({"object": "list", "account": account_id, "data": data, "next": after})
+        return json_response(await self.listed(account_id, told))
 
     async def one(self, request: Request, caller: Caller) -> Response:
         """Tell all about one audit."""
@@ -84,12 +79,29 @@ class Shadow:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, ("account",))
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        audit_id: str = request.path_params["id"]
         body = await body_of(request, VerdictBody)
+        return json_response(await self.take_verdict(caller, account_id, request.path_params["id"], body.verdict))
+
+    async def take_verdict(self, caller: Caller, account_id: str, audit_id: str, verdict: Verdict | None) -> JsonObject:
+        """Set a person's verdict on an audit of this account, None takes it back; return the audit. Raises NotFound."""
         fields = await self._found(account_id, audit_id)
-        await self._audits.judge_as_person(account_id, audit_id, body.verdict, _now_ms())
-        changed(caller, "shadow.verdict", account=account_id, audit=audit_id, verdict=body.verdict)
-        return json_response(fields | {"human": body.verdict})
+        await self._audits.judge_as_person(account_id, audit_id, verdict, _now_ms(), actor=actor_of(caller.key_id))
+        changed(caller, "shadow.verdict", account=account_id, audit=audit_id, verdict=verdict)
+        return fields | {"human": verdict}
+
+    async def figures(self, account_id: str, newest: int | None = None) -> JsonObject:
+        """Return how the audits of an account, or its newest, ended, and what they cost today."""
+        return await shadow_figures(self._audits, account_id, self._settings, _now_ms(), newest)
+
+    async def listed(self, account_id: str, told: filters.Told) -> JsonObject:
+        """Return a page of an account's audits; `told` narrows it and tells its `limit` and `cursor`."""
+        wanted, limit, behind = shadow_filter(told), filters.page_size(told), filters.text(told, "cursor")
+        if behind is not None and await self._audits.find(account_id, behind) is None:
+            raise InvalidField("`cursor` must be the `next` of another page", param="cursor")
+        found = await self._audits.page(account_id, wanted, limit + 1, behind)
+        after = found[limit - 1].id if len(found) > limit else None
+        data = [audit_fields(audit) for audit in found[:limit]]
+        return {"object": "list", "account": account_id, "data": data, "next": after}
 
     async def _found(self, account_id: str, audit_id: str) -> JsonObject:
         audit = await self._audits.find(account_id, audit_id) if "\0" not in audit_id else None
@@ -114,9 +126,11 @@ def shadow_filter(told: filters.Told) -> ShadowFilter:
     )
 
 
-async def shadow_figures(audits: ShadowAudits, account_id: str, settings: ShadowConfig, now_ms: int) -> JsonObject:
-    """Return what is told of an account's audits; simulated ones apart, and in no rate."""
-    sums = await audits.sums(account_id)
+async def shadow_figures(
+    audits: ShadowAudits, account_id: str, settings: ShadowConfig, now_ms: int, newest: int | None = None
+) -> JsonObject:
+    """Return what is told of an account's audits, or its newest; simulated ones apart, and in no rate."""
+    sums = await (audits.sums(account_id) if newest is None else audits.sums(account_id, newest))
     real = [one for one in sums if not one.simulated]
     hits = [one for one in real if one.kind == "cache"]
     agreement = await audits.agreement(account_id)

@@ -49,6 +49,7 @@ def dispatch_body(answer: Answer) -> bytes:
     )
 
 
+CHAT_PATH = "/v1/chat/completions"
 CHAT = Shape(chat_body, ChunkWriter.chat_end, ShieldBlocked.envelope, needs_model=True)
 DISPATCH = Shape(dispatch_body, ChunkWriter.dispatch_end, ShieldBlocked.plain, streams=False)
 DISPATCH_STREAM = Shape(dispatch_body, ChunkWriter.dispatch_end, ShieldBlocked.plain, streams=True)

@@ -5,6 +5,7 @@ import logging
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, Protocol
 
@@ -146,6 +147,8 @@ class Auditor:
         self._engine = engine
         self._answers = answers
         self._predicts = predicts
+        self.verdicts: Counter[str] = Counter()
+        """Verdicts of this worker's audits since it started."""
 
     async def run(self, job: Job) -> Ending:
         """Run one audit. Raises Unavailable where its row cannot be written: then it has no other consequence."""
@@ -159,6 +162,7 @@ class Auditor:
         await self._records.audits.write(self._row(job, task, called, judged), kept)
         if judged.finding.verdict is None:
             return "failed" if judged.method == "failed" else "not_judged"
+        self.verdicts[judged.finding.verdict] += 1
         if not job.served.simulated:
             await self._act(job, called, judged.finding)
         return "judged"
@@ -278,11 +282,11 @@ class Auditor:
         key = bytes.fromhex(hit.entry or "")
         judgement = Judgement(job.account_id, key, kind, hit.similarity or 0.0, agreed, "shadow")
         try:
-            await self._records.judgements.judge(judgement, _now_ms())
+            await self._records.judgements.judge(judgement, _now_ms(), actor=None)
         except NotFound:
             await asyncio.sleep(WRITTEN_S)  # an answer's row is written a moment behind it
             try:
-                await self._records.judgements.judge(judgement, _now_ms())
+                await self._records.judgements.judge(judgement, _now_ms(), actor=None)
             except NotFound:  # it has expired or was purged meanwhile: nothing is left to be judged
                 return
         if not agreed:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,6 +20,7 @@ from neuralrouting.exchange import (
     Exchange,
     Facts,
     Lookup,
+    Spent,
     Usage,
 )
 from neuralrouting.layers import finops
@@ -40,7 +42,14 @@ class Ending:
     """Prices answers and ends requests: one per worker."""
 
     def __init__(
-        self, catalog: Catalog, bank: Bank, deciding: Deciding, signals: Signals, *, keep_bodies: bool
+        self,
+        catalog: Catalog,
+        bank: Bank,
+        deciding: Deciding,
+        signals: Signals,
+        ended: Callable[[Exchange], None],
+        *,
+        keep_bodies: bool,
     ) -> None:
         everything = (*catalog.known, *catalog.servable, *catalog.by_name_only)
         self._deployments = {d.id: d for d in everything}
@@ -48,6 +57,7 @@ class Ending:
         self._deciding = deciding
         self._bank = bank
         self._signals = signals
+        self._ended = ended
         self._keep_bodies = keep_bodies
 
     def facts(self, turn: Turn, served: Deployment, usage: Usage, overhead_us: int) -> Facts:
@@ -96,40 +106,44 @@ class Ending:
         paid = _paid(turn, facts)
         attempts = self._priced(turn, paid)
         answered = facts is not None and admitted is not None
-        row = row_of(
-            Exchange(
-                arrival=arrival,
-                requested_model=inspection.model,
-                end_user=spender.end_user,
-                session_id=inspection.session_id,
-                feature=spender.feature,
-                stream=turn.stream,
-                task=turn.task,
-                route=admitted.route if admitted is not None else None,
-                attempts=attempts,
-                facts=facts,
-                status=status_of(failure),
-                error_code=None if failure is None else code_of(failure),
-                latency_us=turn.since_us(),
-                ttft_us=ttft_us,
-                request_body=inspection.body if keep else None,
-                response_body=response_body if keep else None,
-                hold_state="none" if admitted is None else "settled" if answered else "voided",
-                held_mc=admitted.held_mc if admitted is not None else 0,
-                charged_mc=_charged_mc(admitted, facts),
-                house_nanousd=sum(a.cost_nanousd or 0 for n, a in enumerate(attempts) if n not in paid),
-                decision=self._deciding.text(turn, facts),
-            )
+        done = Exchange(
+            arrival=arrival,
+            requested_model=inspection.model,
+            end_user=spender.end_user,
+            session_id=inspection.session_id,
+            feature=spender.feature,
+            stream=turn.stream,
+            task=turn.task,
+            route=admitted.route if admitted is not None else None,
+            attempts=attempts,
+            facts=facts,
+            status=status_of(failure),
+            error_code=None if failure is None else code_of(failure),
+            latency_us=turn.since_us(),
+            ttft_us=ttft_us,
+            request_body=inspection.body if keep else None,
+            response_body=response_body if keep else None,
+            hold_state="none" if admitted is None else "settled" if answered else "voided",
+            held_mc=admitted.held_mc if admitted is not None else 0,
+            charged_mc=_charged_mc(admitted, facts),
+            house_nanousd=sum(a.cost_nanousd or 0 for n, a in enumerate(attempts) if n not in paid),
+            decision=self._deciding.text(turn, facts),
+            finding=turn.finding,
+            budgets=admitted.notes if admitted is not None else (),
+            spent=spent_on(turn),
         )
+        row = row_of(done)
         if admitted is None:
             turn.ended = True
             self._bank.settle(None, Settlement(row, metered=False))
+            self._ended(done)
             return
         spends = ()
         if facts is not None:
             spends = admitted.spends(facts.deployment, facts.usage, facts.own_nanousd, facts.replaced)
         turn.ended = True  # not before: what fails up to here is ended again, as a failure
         self._bank.settle(admitted.hold, Settlement(row, admitted.tab.credits is not None, spends))
+        self._ended(done)
         if facts is not None and failure is None:
             self._signals.note(turn, facts)
 
@@ -157,6 +171,23 @@ class Ending:
             if n not in known:
                 known[n] = finops.lost_call_nanousd(a, called, bound)
         return tuple(msgspec.structs.replace(a, cost_nanousd=known[n]) for n, a in enumerate(turn.attempts))
+
+
+def spent_on(turn: Turn) -> Spent:
+    """Return how long each layer took."""
+    read_ns, shield_ns, cache_ns, classification_ns, confidence_ns = turn.inspection.spent_ns
+    scanned, asked = turn.inspection.verdict is not None, turn.inspection.classification is not None
+    return Spent(
+        read_ns,
+        cache_ns,
+        shield_ns if scanned else None,
+        classification_ns if asked else None,
+        confidence_ns if asked else None,
+        turn.routing_ns,
+        turn.admission_ns,
+        turn.inspected_ns,
+        turn.admitted_ns,
+    )
 
 
 def _charged_mc(admitted: Admitted | None, facts: Facts | None) -> int:

@@ -1,7 +1,8 @@
 """What would become of a request: the same layers, without a call, a charge or a row."""
 
+import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from neuralrouting.accounts.plans import allow_force, allow_mode
 from neuralrouting.catalog import VIRTUAL_MODELS
@@ -25,6 +26,24 @@ class PlanBook(Protocol):
         ...
 
 
+class Took(NamedTuple):
+    """What the parts of a decision took, in nanoseconds: all but `routing` are parts of the native core's one pass."""
+
+    reading: int
+    shield: int
+    cache: int
+    classification: int
+    prediction: int
+    routing: int
+
+
+class Explained(NamedTuple):
+    """A decision, and what it took."""
+
+    decision: Decision
+    took: Took
+
+
 class Explaining:
     """Explains requests: one per worker. It knows of stored answers what this worker's memory has."""
 
@@ -43,19 +62,28 @@ class Explaining:
         All else that would refuse the request is told in the document. The route is told also where the cache or the
         shield would answer.
         """
+        return self.timed(body, arrival).decision
+
+    def timed(self, body: bytes, arrival: Arrival) -> Explained:
+        """Explain a request and tell how long that took. Raises as `explain`."""
         shield = self._guard.shield_for(arrival.caller)
         found = self._inspecting.inspect(body, arrival, shield)
+        reading, shield_ns, cache_ns, _, _ = found.spent_ns
         turn = Turn(arrival, found, stream=found.stream)
         cache = turn.missed if found.hit is None else lookup_of(found.hit, arrival)
         refused = self._judged(turn)
         if found.hit is not None:  # which is why nobody has looked at its task yet
             turn.inspection = found = self._inspecting.inspect(body, arrival, None, read_cache=False)
         turn.task = task_of(found.classified())
+        began_ns = time.perf_counter_ns()
+        route: Route | None = None
         try:
             route = self._route(turn)
         except NeuralRoutingError as error:
-            return self._deciding.decision(turn, cache, None, refused or error.message)
-        return self._deciding.decision(turn, cache, route, refused)
+            refused = refused or error.message
+        routing_ns = time.perf_counter_ns() - began_ns
+        took = Took(reading, shield_ns, cache_ns, *found.spent_ns[3:], routing_ns)
+        return Explained(self._deciding.decision(turn, cache, route, refused), took)
 
     def _judged(self, turn: Turn) -> str | None:
         verdict = turn.inspection.verdict

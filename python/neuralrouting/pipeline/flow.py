@@ -113,7 +113,9 @@ class Pipeline:
         deciding = Deciding(models.catalog)
         self.explaining = Explaining(self._inspecting, self._guard, models.choosing, deciding, accounts.directory)
         signals = Signals(recorder.sign)
-        self._ending = Ending(models.catalog, accounts.bank, deciding, signals, keep_bodies=config.store_bodies)
+        self._ending = Ending(
+            models.catalog, accounts.bank, deciding, signals, recorder.ended, keep_bodies=config.store_bodies
+        )
         self._cascading = Cascading(models.dispatcher, self._ending)
         self._recorder = recorder
         self._joining = Joining(self._cache, self._ending, config.upstream.total_timeout_s)
@@ -305,9 +307,17 @@ class Pipeline:
         task = turn.task = task_of(found)
 
         def choose(mode: Mode | None) -> Route:
-            return self._choosing.route(turn, task, mode)
+            began_ns = time.perf_counter_ns()
+            route = self._choosing.route(turn, task, mode)
+            turn.routing_ns = (turn.routing_ns or 0) + time.perf_counter_ns() - began_ns
+            return route
 
-        return await self._admission.admit(turn.arrival, turn.spender, turn.size, choose, stream=turn.stream)
+        began_ns = time.perf_counter_ns()
+        admitted = await self._admission.admit(turn.arrival, turn.spender, turn.size, choose, stream=turn.stream)
+        admitted_ns = time.perf_counter_ns()
+        turn.admission_ns = admitted_ns - began_ns - (turn.routing_ns or 0)
+        turn.admitted_ns = admitted_ns - turn.arrival.started_ns
+        return admitted
 
 
 async def _once(chunks: Sequence[Chunk]) -> AsyncGenerator[Sequence[Chunk], None]:

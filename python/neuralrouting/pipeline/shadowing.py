@@ -56,6 +56,8 @@ class Shadowing:
         self._ceiling = max(settings.share, settings.most, LEAST_SHARE)
         self._queue: asyncio.Queue[Job] = asyncio.Queue(settings.queue)
         self._counts: dict[str, Counter[str]] = {}
+        self.totals: Counter[str] = Counter()
+        """What became of answers that were drawn, of all accounts."""
         self._background = Background()
 
     def start(self) -> None:
@@ -69,6 +71,11 @@ class Shadowing:
         while not self._queue.empty():
             self._queue.get_nowait()
             self._queue.task_done()
+
+    @property
+    def waiting(self) -> int:
+        """Answers that wait for their audit."""
+        return self._queue.qsize()
 
     async def idle(self) -> None:
         """Wait until everything that was drawn is done or forgotten."""
@@ -169,6 +176,7 @@ class Shadowing:
 
     def _count(self, account_id: str, what: Count) -> None:
         self._counts.setdefault(account_id, Counter())[what] += 1
+        self.totals[what] += 1
 
 
 def _auditable(turn: Turn) -> bool:

@@ -2,6 +2,8 @@
 
 import time
 
+import msgspec
+
 from neuralrouting.accounts.admission import Admitted
 from neuralrouting.accounts.bounds import Size
 from neuralrouting.accounts.budgets import Spender
@@ -14,12 +16,27 @@ NOTHING_NEAR = "none"
 """Reason of the core for a miss about which there is nothing to tell."""
 
 
+class Attempts(list[Attempt]):
+    """The calls of one request so far, each added when it has ended; when it began is added to it."""
+
+    __slots__ = ("_started_ns",)
+
+    def __init__(self, started_ns: int) -> None:
+        super().__init__()
+        self._started_ns = started_ns
+
+    def append(self, attempt: Attempt) -> None:
+        """Add one that has ended just now."""
+        ended_us = (time.perf_counter_ns() - self._started_ns) // 1_000
+        super().append(msgspec.structs.replace(attempt, began_us=max(0, ended_us - attempt.latency_us)))
+
+
 class Turn:
     """What one request has come to so far; `ended` once its row is written and its hold resolved."""
 
     __slots__ = (
-        "admitted", "arrival", "attempts", "cascade", "ended", "finding", "inspection", "opening", "order", "seat",
-        "stream", "task", "waited_us",
+        "admission_ns", "admitted", "admitted_ns", "arrival", "attempts", "cascade", "ended", "finding", "inspected_ns",
+        "inspection", "opening", "order", "routing_ns", "seat", "stream", "task", "waited_us",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, inspection: Inspection, *, stream: bool) -> None:
@@ -31,10 +48,14 @@ class Turn:
         self.task: Task | None = None
         self.opening: bytes | None = None  # of its conversation, once somebody asked
         self.admitted: Admitted | None = None
-        self.attempts: list[Attempt] = []
+        self.attempts = Attempts(arrival.started_ns)
         self.cascade: Cascade | None = None  # once the first of two models has answered, which was the first attempt
         self.seat: Seat | None = None  # others may wait for its answer
         self.waited_us = 0  # for the answer of an equal request
+        self.inspected_ns = time.perf_counter_ns() - arrival.started_ns  # just now
+        self.routing_ns: int | None = None  # once routes were chosen, all of them together
+        self.admission_ns: int | None = None  # once it was let in
+        self.admitted_ns: int | None = None  # then, after its arrival
         self.ended = False
 
     @property

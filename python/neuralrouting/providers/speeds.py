@@ -53,6 +53,11 @@ class Speeds:
         until_s = self._cooling.get(deployment)
         return until_s is not None and now_s < until_s
 
+    @property
+    def seen(self) -> set[str]:
+        """Every deployment that has answered or failed in this worker."""
+        return self._speeds.keys() | self._cooling.keys()
+
 
 def _average(old: float | None, sample: float | None) -> float | None:
     if sample is None:
