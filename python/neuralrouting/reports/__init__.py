@@ -1,0 +1,1 @@
+"""Monthly reports: the figures of an account, and the PDF made of them."""
