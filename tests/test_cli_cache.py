@@ -16,6 +16,7 @@ from neuralrouting.storage.database import open_database
 from neuralrouting.storage.entries import INSERT_ENTRY, EntryRows, entry_values
 from neuralrouting.storage.judgements import Judgement, Judgements
 from neuralrouting.storage.purges import Purges
+from neuralrouting.storage.trail import GATEWAY
 from settling import new_account
 
 Run = Callable[..., Result]
@@ -152,7 +153,7 @@ def test_judged_hits_are_counted_with_the_interval_of_the_wrong_ones(run: Run, t
         try:
             for agreed in (True, True, False):
                 judgement = Judgement("acme", SECOND, "semantic", 0.95, agreed, "user")
-                await Judgements(database).judge(judgement, NOW_MS)
+                await Judgements(database).judge(judgement, NOW_MS, actor=GATEWAY)
         finally:
             await database.close()
 

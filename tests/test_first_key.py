@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
 from live_gateway import free_port
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, open_database
@@ -48,12 +50,28 @@ def until(found: Callable[[], object], process: Started) -> object:
     return value
 
 
-def test_the_first_account_has_the_default_plan_and_its_first_key_is_an_owners(tmp_path: Path):
+def use_link(url: str) -> None:
+    """Become the first user by the link that the start printed."""
+    headers, told = {"sec-fetch-site": "same-origin"}, {"email": "Ann@example.com", "password": "correct horse battery"}
+    with httpx.Client(headers=headers, trust_env=False, timeout=60) as client:
+        assert "first here" in client.get(url).text
+        assert client.post(url, data=told).status_code == 303
+        assert client.get(url).status_code == 404
+        body = client.get(f"{url.partition('/login')[0]}/settings.json").json()
+    assert (body["user"]["name"], body["user"]["role"]) == ("ann@example.com", "owner")
+
+
+def test_the_first_account_has_the_default_plan_and_its_first_key_and_user_are_owners(tmp_path: Path):
     process, log = start(tmp_path, BILLING_DEFAULT_PLAN="starter")
     try:
         shown = until(lambda: re.search(r"shown this once: (nr_live_\w+)", log.read_text()), process)
+        link = re.search(r"sign in, once.*: (http://127\S+/login/link/[\w-]{43})", log.read_text())
+        assert link is not None
+        until(lambda: "Started worker-1 runtime" in log.read_text(), process)
+        use_link(link[1])
     finally:
         stop(process)
+    assert "correct horse" not in log.read_text()
 
     async def made(database: Database) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
         accounts = [(row.id, row.plan_id) for row in await AccountRows(database).all()]

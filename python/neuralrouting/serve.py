@@ -1,10 +1,13 @@
 """`neuralrouting serve`: starts the local model and Granian's workers, and tells the operator what to do next."""
 
 import asyncio
+import contextlib
+import logging
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Generator, MutableMapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,18 +19,24 @@ from granian.server.mp import MPServer
 
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.accounts.shields import configured_rules
-from neuralrouting.app import CATALOG_VARIABLE, LOCAL_VARIABLE, log_to_stderr
+from neuralrouting.app import CATALOG_VARIABLE, LOCAL_VARIABLE
 from neuralrouting.catalog import Catalog
 from neuralrouting.config import Config, resolved_providers
+from neuralrouting.dashboard.first import DEFAULT_ACCOUNT, first_link
+from neuralrouting.dashboard.links import base_url
+from neuralrouting.dashboard.oidc import require_oidc
 from neuralrouting.engine import compile_rules, version
 from neuralrouting.errors import ConfigError
 from neuralrouting.providers.local import LocalSupervisor, find_model
 from neuralrouting.storage.accounts import AccountRows
-from neuralrouting.storage.database import open_database
+from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.trail import GATEWAY
+from neuralrouting.telemetry.logs import granian_logs, log_to_stderr
+from neuralrouting.telemetry.runs import METRICS_VARIABLE, run_folder
 
-DEFAULT_ACCOUNT = "default"
+log = logging.getLogger("neuralrouting.serve")
 LOCAL_START_S = 20.0
 CONNECTIONS_A_REQUEST = 8
 """Granian's back pressure counts connections, idle ones too; requests are bounded by the application itself."""
@@ -39,9 +48,11 @@ def serve(config: Config, config_path: Path | None) -> None:
     """Run the gateway until it is told to stop. Raises ConfigError when it cannot start."""
     if config_path is not None:
         os.environ["NEURALROUTING_CONFIG"] = str(config_path)  # workers read the same file
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     compile_rules(*configured_rules(config.shield), model=config.shield.model)  # a worker would go on without them
-    first_key = asyncio.run(_first_key(config))
+    if config.dashboard.enabled and config.dashboard.oidc.issuer is not None:
+        require_oidc()
+    first_key, sign_in = asyncio.run(_first(config, os.environ))
     model = find_model(config.local)
     supervisor = LocalSupervisor(model, config.local) if model is not None else None
     try:
@@ -52,11 +63,26 @@ def serve(config: Config, config_path: Path | None) -> None:
         catalog = _snapshot(config, model.name if model is not None else None)
         if supervisor is not None:
             _wait_for(supervisor)
-        _greet(config, catalog, first_key)
-        _granian(config).serve()
+        _greet(config, catalog, first_key, sign_in)
+        with _metrics(config):
+            _granian(config).serve()
     finally:
         if supervisor is not None:
             supervisor.stop()
+
+
+@contextlib.contextmanager
+def _metrics(config: Config) -> Generator[None]:
+    """Give the workers a folder for the metrics of this run; without one each of them says what is wrong."""
+    with contextlib.ExitStack() as stack:
+        if config.telemetry.metrics:
+            try:
+                folder = stack.enter_context(run_folder(Path(config.data_dir)))
+            except OSError as error:
+                folder = Path(config.data_dir) / "metrics"
+                log.warning("no folder for metrics: %s", error)
+            os.environ[METRICS_VARIABLE] = str(folder)
+        yield
 
 
 def _snapshot(config: Config, local_model: str | None) -> Catalog:
@@ -100,25 +126,34 @@ def _granian(config: Config) -> MPServer:
         respawn_interval=0.5,
         workers_kill_timeout=35,
         log_access=False,
+        log_dictconfig=granian_logs(config.log_format),
     )
 
 
-async def _first_key(config: Config) -> str | None:
-    """Bring the database up to date; in one without keys, make an account and its owner's key and return the key.
+async def _first(config: Config, environ: MutableMapping[str, str]) -> tuple[str | None, str | None]:
+    """Bring the database up to date; return what a newcomer needs: an API key and a link for signing in, or None.
 
-    Raises ConfigError where there is no plan `billing.default_plan`.
+    Raises ConfigError where there is no plan `billing.default_plan`, InvalidField for a first user that cannot be.
     """
     database = await open_database(config.database_url, Path(config.data_dir))
     try:
         await _check_plan(PlanRows(database), config.billing.default_plan)
-        rows, now_ms = KeyRows(database), time.time_ns() // 1_000_000
-        if await rows.all(None):
-            return None
-        await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms, config.billing.default_plan)
-        owner = KeyOptions(role="owner")
-        return (await create_key(rows, DEFAULT_ACCOUNT, "first key", live=True, now_ms=now_ms, options=owner)).key
+        key = await _first_key(database, config.billing.default_plan)
+        link = await first_link(database, config, environ) if config.dashboard.enabled else None
+        return key, link
     finally:
         await database.close()
+
+
+async def _first_key(database: Database, plan_id: str) -> str | None:
+    """Make an account and its owner's key in a database without keys, and return the key."""
+    rows, now_ms = KeyRows(database), time.time_ns() // 1_000_000
+    if await rows.all(None):
+        return None
+    await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms, plan_id, actor=GATEWAY)
+    owner = KeyOptions(role="owner")
+    first = await create_key(rows, DEFAULT_ACCOUNT, "first key", live=True, now_ms=now_ms, actor=GATEWAY, options=owner)
+    return first.key
 
 
 async def _check_plan(rows: PlanRows, plan_id: str) -> None:
@@ -129,9 +164,9 @@ async def _check_plan(rows: PlanRows, plan_id: str) -> None:
         raise ConfigError(f"billing.default_plan: there is no plan {plan_id!r}; {hint}", param="billing.default_plan")
 
 
-def _greet(config: Config, catalog: Catalog, first_key: str | None) -> None:
+def _greet(config: Config, catalog: Catalog, first_key: str | None, sign_in: str | None) -> None:
     """Say what runs, where, with what, and how to try it."""
-    url = f"http://{config.server.host}:{config.server.port}"
+    url = base_url(config.server.host, config.server.port)
     providers = ", ".join(sorted(resolved_providers(config, os.environ)))
     local = [d.model for d in catalog.servable if d.provider == "local"]
     simulated = sorted({d.tier for d in catalog.servable if d.simulated})
@@ -143,6 +178,8 @@ def _greet(config: Config, catalog: Catalog, first_key: str | None) -> None:
     if simulated:
         lines.append(f"SIMULATED tiers, no real model behind them: {', '.join(simulated)}")
     lines.append(f"data: {(config.database_url and 'PostgreSQL') or config.data_dir}")
+    if sign_in is not None:
+        lines.append(f"sign in, once, within 15 minutes: {url}{sign_in}")
     if first_key is not None:
         lines += [f"your API key, shown this once: {first_key}", f"try it:\n{_curl(url, first_key)}"]
     sys.stderr.write("\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """The composition root: configuration in, application out; the only room where all parts meet."""
 
-from neuralrouting.app.application import Application, create, log_to_stderr
+from neuralrouting.app.application import Application, create
 from neuralrouting.app.gateway import gateway
 from neuralrouting.app.parts import CATALOG_VARIABLE, LOCAL_VARIABLE
 
-__all__ = ["CATALOG_VARIABLE", "LOCAL_VARIABLE", "Application", "create", "gateway", "log_to_stderr"]
+__all__ = ["CATALOG_VARIABLE", "LOCAL_VARIABLE", "Application", "create", "gateway"]

@@ -15,6 +15,7 @@ from neuralrouting.api.edge import Edge
 from neuralrouting.app.gateway import gateway
 from neuralrouting.config import Config, load
 from neuralrouting.errors import NeuralRoutingError, Unavailable
+from neuralrouting.telemetry.logs import log_to_stderr
 
 GC_ALLOCATIONS = 20_000
 """Allocations between two collections of the youngest generation; Python's 700 cost 5 % of a busy worker."""
@@ -31,13 +32,8 @@ log = logging.getLogger("neuralrouting.app")
 def create() -> "Application":
     """Build the application of one worker from the environment; what Granian calls."""
     config = load(None, os.environ)
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     return Application(config, os.environ)
-
-
-def log_to_stderr(level: str) -> None:
-    """Send the log of this process to its standard error, one line an event."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
 class Application:

@@ -17,9 +17,12 @@ from neuralrouting.api.hot import Gate, HotRoute
 from neuralrouting.api.idempotency import Idempotency
 from neuralrouting.api.learning_routes import learning_routes
 from neuralrouting.api.models import Models
+from neuralrouting.api.room import Room
 from neuralrouting.api.shadow import Shadow
 from neuralrouting.api.shapes import CHAT, DISPATCH, DISPATCH_STREAM
 from neuralrouting.app import parts
+from neuralrouting.app.dashboard import Running, dashboard_routes
+from neuralrouting.app.observing import Watched, metrics_route, open_observing
 from neuralrouting.app.rest import rest_of
 from neuralrouting.config import Config
 from neuralrouting.layers.cache import AnswerCache
@@ -30,10 +33,9 @@ from neuralrouting.pipeline.second_look import SecondLook
 from neuralrouting.pipeline.shadowing import Draws
 from neuralrouting.providers.deciders import open_decider
 from neuralrouting.providers.dispatcher import Dispatcher
-from neuralrouting.providers.http import HttpClient
 from neuralrouting.providers.speeds import Speeds
 from neuralrouting.storage.accounts import AccountRows
-from neuralrouting.storage.database import open_database
+from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.idempotency import IdempotencyRows
 from neuralrouting.storage.judgements import Judgements
 from neuralrouting.storage.recorder import Recorder
@@ -46,6 +48,7 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
     """Open every part of one worker and wire them; closes them in the opposite order, rows written first."""
     worker_id = os.urandom(8).hex()
     async with AsyncExitStack() as stack:
+        observing = open_observing(stack, config, environ)
         database = await open_database(config.database_url, Path(config.data_dir))
         stack.push_async_callback(database.close)
         writer = Writer(database)
@@ -53,17 +56,11 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         stack.push_async_callback(writer.close)
         ring = await parts.open_keys(stack, database)
         directory, bank, shields, rates = await parts.open_accounts(stack, config, database, worker_id)
-        http = HttpClient(
-            connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
-        )
-        stack.push_async_callback(http.close)
-        local = parts.local_model(environ)
-        providers = parts.providers_of(config, environ, http, local)
-        catalog = parts.catalog_of(config, environ, providers.keys(), local)
+        http, providers, catalog = parts.open_models(stack, config, environ)
         engine = parts.engine_of(config)
         stock, shared = await parts.open_stored_answers(stack, engine, database, config)
         learning = await parts.open_learning(stack, config, database, catalog)
-        recorder = Recorder(writer)
+        recorder = Recorder(writer, observing.events.note)
         dispatcher = Dispatcher(providers, Speeds(), config.upstream, config.routing.max_attempts)
         baseline = catalog.baseline.price
         assert baseline is not None  # noqa: S101  the catalog takes no other
@@ -81,9 +78,8 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
         routing = Routing(catalog, choosing, dispatcher)
         pipeline = Pipeline(config, routing, accounts, caching, recorder, shadowing)
         door = Door(ring, directory, config.server)
-        idempotency = Idempotency(IdempotencyRows(database), worker_id, config.server.idempotency_hours)
-        idempotency.start()
-        stack.push_async_callback(idempotency.close)
+        idempotency = open_idempotency(stack, config, database, worker_id)
+        room = Room((recorder, bank), config.server.max_in_flight)
         gate = Gate(door, rates, idempotency, drains=config.upstream.on_disconnect == "drain")
         hot = {
             path: HotRoute(path, shape, gate, pipeline)
@@ -96,9 +92,25 @@ async def gateway(config: Config, environ: Mapping[str, str]) -> AsyncGenerator[
 
         shield = parts.shield_told(config, shields)
         health = Health(catalog, (writer, bank), lambda: database.fetch("SELECT 1"), shield, learning.confidence.told)
-        proofs = MatrixProofs(learning.confidence)
-        routes = account_routes(door, database, stock.apply_now, catalog, config.billing.default_plan, proofs)
+        routes = account_routes(
+            door, database, stock.apply_now, catalog, config.billing.default_plan, MatrixProofs(learning.confidence)
+        )
         shadow = Shadow(records.audits, AccountRows(database), config.shadow, shadowing.counts)
         routes += [*learning_routes(door, database, learning, shadow), explain_route(door, pipeline.explaining)]
-        rest = AsgiBridge(rest_of(door, Models(catalog), health, routes), door)
-        yield Edge(hot, rest, door, (recorder, bank), config.server.max_in_flight)
+        running = Running(
+            config, database, door, catalog, learning, orders, dispatcher.speeds, shadow, pipeline.explaining,
+            hot["/v1/chat/completions"], room, parts.open_reports(stack, config, database, catalog),
+            stock.apply_now, shields.for_account,
+        )  # fmt: skip
+        routes.append(metrics_route(door, config, observing))
+        rest = AsgiBridge(rest_of(door, Models(catalog), health, routes, dashboard_routes(stack, running)), door)
+        edge = Edge(hot, rest, door, room, observing.refused)
+        yield observing.watch(Watched(edge, engine, bank, writer, shadowing, auditor, dispatcher.speeds, catalog))
+
+
+def open_idempotency(stack: AsyncExitStack, config: Config, database: Database, worker_id: str) -> Idempotency:
+    """Open what keeps the answers of repeated keys."""
+    idempotency = Idempotency(IdempotencyRows(database), worker_id, config.server.idempotency_hours)
+    idempotency.start()
+    stack.push_async_callback(idempotency.close)
+    return idempotency

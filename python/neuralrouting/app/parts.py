@@ -34,6 +34,8 @@ from neuralrouting.providers.http import HttpClient
 from neuralrouting.providers.local import PROCESS_FIELDS
 from neuralrouting.providers.openai import OpenAIProvider, Quirks
 from neuralrouting.providers.simulated import SimulatedProvider
+from neuralrouting.reports.press import Press
+from neuralrouting.reports.schedule import Schedule
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.budgets import BudgetRows
@@ -100,6 +102,16 @@ async def open_learning(stack: AsyncExitStack, config: Config, database: Databas
     return learning
 
 
+def open_reports(stack: AsyncExitStack, config: Config, database: Database, catalog: Catalog) -> Press:
+    """Open what makes monthly reports, on demand and, where that is configured, by itself."""
+    press = Press(database, catalog, matrix_settings(config), Path(config.data_dir))
+    if config.reports.schedule == "monthly":
+        schedule = Schedule(database, press)
+        schedule.start()
+        stack.push_async_callback(schedule.close)
+    return press
+
+
 def engine_of(config: Config) -> Engine:
     """The native core with an empty cache."""
     cache, semantic = config.cache, config.semantic_cache
@@ -129,6 +141,19 @@ def _forget(idempotency: IdempotencyRows, sharing: Sharing | None) -> Forget:
             await sharing.bury(worker_id)
 
     return forget
+
+
+def open_models(
+    stack: AsyncExitStack, config: Config, environ: Mapping[str, str]
+) -> tuple[HttpClient, dict[str, Provider], Catalog]:
+    """Open what calls providers: the client, every provider by name, and the models that they have."""
+    http = HttpClient(
+        connect_timeout_s=config.upstream.connect_timeout_s, max_answer_bytes=config.upstream.max_answer_bytes
+    )
+    stack.push_async_callback(http.close)
+    local = local_model(environ)
+    providers = providers_of(config, environ, http, local)
+    return http, providers, catalog_of(config, environ, providers.keys(), local)
 
 
 def catalog_of(

@@ -17,8 +17,8 @@ from neuralrouting.engine import version
 from neuralrouting.errors import NeuralRoutingError
 
 
-def rest_of(door: Door, models: Models, health: Health, accounts: Sequence[Route]) -> Starlette:
-    """The routes off the hot path."""
+def rest_of(door: Door, models: Models, health: Health, accounts: Sequence[Route], pages: Sequence[Route]) -> Starlette:
+    """The routes off the hot path; `pages` are those of the dashboard."""
     described = schema.document(version())
 
     async def openapi(_request: Request) -> Response:
@@ -36,6 +36,7 @@ def rest_of(door: Door, models: Models, health: Health, accounts: Sequence[Route
             OpenRoute("/readyz", health.ready),
             OpenRoute("/openapi.json", openapi),
             OpenRoute("/docs", docs),
+            *pages,
         ],
         exception_handlers={
             NeuralRoutingError: answers.on_own_error,

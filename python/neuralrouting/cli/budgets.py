@@ -11,6 +11,7 @@ from neuralrouting.cli.options import (
     account_option,
     ask_database,
     bundled,
+    cli_actor,
     config_option,
     json_option,
     now_ms,
@@ -119,7 +120,7 @@ def set_budget(account: str, *, told: dict[str, Any], path: Path | None, as_json
         for had in await rows.of_account(account):
             if _same(had, wanted):
                 wanted = Budget(had.id, account, **told)
-        await rows.put(wanted, now_ms())
+        await rows.put(wanted, now_ms(), actor=cli_actor())
         return wanted
 
     facts = _facts(ask_database(path, put), [])
@@ -143,7 +144,10 @@ def remove_budget(budget_id: str, account: str, path: Path | None, *, as_json: b
     """
     from neuralrouting.storage.budgets import BudgetRows
 
-    if not ask_database(path, lambda database: BudgetRows(database).remove(budget_id, account, now_ms())):
+    removed = ask_database(
+        path, lambda database: BudgetRows(database).remove(budget_id, account, now_ms(), actor=cli_actor())
+    )
+    if not removed:
         raise click.ClickException(
             f"account {account} has no budget {budget_id!r}; see `neuralrouting budgets list --account {account}`"
         )

@@ -10,6 +10,7 @@ from neuralrouting.cli.options import (
     account_option,
     ask_database,
     check_account,
+    cli_actor,
     config_option,
     json_option,
     now_ms,
@@ -122,7 +123,9 @@ def purge(  # noqa: PLR0913  each is an option
 
     async def ask(database: "Database") -> int:
         await check_account(database, account)
-        return await Purges(database).purge(account, key=key, scope=only, pattern=pattern, now_ms=now_ms())
+        return await Purges(database).purge(
+            account, key=key, scope=only, pattern=pattern, now_ms=now_ms(), actor=cli_actor()
+        )
 
     purged = ask_database(path, ask)
     if as_json:

@@ -10,6 +10,7 @@ from neuralrouting.cli.accounts import accounts
 from neuralrouting.cli.budgets import budgets
 from neuralrouting.cli.cache import cache
 from neuralrouting.cli.classify import classify
+from neuralrouting.cli.completion import completion
 from neuralrouting.cli.credits import credits_
 from neuralrouting.cli.evaluate import evaluate
 from neuralrouting.cli.explain import explain
@@ -18,11 +19,16 @@ from neuralrouting.cli.ledger import ledger
 from neuralrouting.cli.matrix import matrix
 from neuralrouting.cli.options import Commands, catalog_of, config_option, json_option, load
 from neuralrouting.cli.plans import plans
+from neuralrouting.cli.report import report
 from neuralrouting.cli.routing import routing
 from neuralrouting.cli.shadow import shadow
 from neuralrouting.cli.shield import shield
 from neuralrouting.cli.show import model_cells, model_facts, print_json, print_table
+from neuralrouting.cli.tail import tail
+from neuralrouting.cli.top import top
+from neuralrouting.cli.trail import trail
 from neuralrouting.cli.usage import audit, usage
+from neuralrouting.cli.users import users
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -53,6 +59,7 @@ main.add_command(plans)
 main.add_command(budgets)
 main.add_command(credits_)
 main.add_command(ledger)
+main.add_command(trail)
 main.add_command(matrix)
 main.add_command(shield)
 main.add_command(shadow)
@@ -62,7 +69,12 @@ main.add_command(routing)
 main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(usage)
+main.add_command(top)
+main.add_command(report)
 main.add_command(audit)
+main.add_command(tail)
+main.add_command(users)
+main.add_command(completion)
 
 
 @main.command()

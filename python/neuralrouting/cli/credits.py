@@ -1,6 +1,5 @@
 """`neuralrouting credits`: what accounts have left, and adding to it."""
 
-import getpass
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neuralrouting.cli.amounts import CREDITS, credits_text, usd_text
-from neuralrouting.cli.options import Commands, account_option, ask_database, config_option, json_option
+from neuralrouting.cli.options import Commands, account_option, ask_database, cli_actor, config_option, json_option
 from neuralrouting.cli.show import print_json, print_table, time_text
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -85,11 +84,11 @@ def top_up(account: str, mc: int, *, ref: str | None, reason: str, path: Path | 
     """
     from neuralrouting.storage.books import Books
 
-    reference, actor = ref or f"cli-{secrets.token_hex(8)}", f"cli:{getpass.getuser()}"
+    reference = ref or f"cli-{secrets.token_hex(8)}"
 
     async def ask(database: "Database") -> "tuple[Entry, Balance]":
         books = Books(database)
-        entry = await books.top_up(account, mc, reference, actor, reason)
+        entry = await books.top_up(account, mc, reference, cli_actor(), reason)
         return entry, await books.balance(account)
 
     entry, balance = ask_database(path, ask)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from neuralrouting.cli.amounts import LIMIT, Given
-from neuralrouting.cli.options import Commands, ask_database, bundled, config_option, json_option, load, now_ms
+from neuralrouting.cli.options import (
+    Commands,
+    ask_database,
+    bundled,
+    cli_actor,
+    config_option,
+    json_option,
+    load,
+    now_ms,
+)
 from neuralrouting.cli.show import key_facts, option_facts, print_json, print_table
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -76,8 +85,11 @@ def create_key(account: str, name: str, *, test: bool, told: dict[str, Any], pat
     plan_id, options = load(path).config.billing.default_plan, KeyOptions(**_changes(told))
 
     async def ask(database: "Database") -> "MintedKey":
-        await AccountRows(database).ensure(account, account, now_ms(), plan_id)
-        return await make(KeyRows(database), account, name, live=not test, now_ms=now_ms(), options=options)
+        actor = cli_actor()
+        await AccountRows(database).ensure(account, account, now_ms(), plan_id, actor=actor)
+        return await make(
+            KeyRows(database), account, name, live=not test, now_ms=now_ms(), actor=actor, options=options
+        )
 
     minted = ask_database(path, ask)
     if as_json:
@@ -125,7 +137,9 @@ def set_key(key_id: str, *, told: dict[str, Any], path: Path | None, as_json: bo
     from msgspec.structs import replace
 
     changes = _changes(told)
-    options = _with_keys(path, lambda rows: rows.change(key_id, lambda had: replace(had, **changes), now_ms()))
+    options = _with_keys(
+        path, lambda rows: rows.change(key_id, lambda had: replace(had, **changes), now_ms(), actor=cli_actor())
+    )
     if options is None:
         raise click.ClickException(f"no key {key_id!r} that could be changed; see `neuralrouting keys list`")
     facts = option_facts(options)
@@ -146,7 +160,7 @@ def revoke_key(key_id: str, path: Path | None, *, as_json: bool) -> None:
     \b
       neuralrouting keys revoke 0aB3dE6fG9hJ
     """
-    if not _with_keys(path, lambda rows: rows.revoke(key_id, now_ms())):
+    if not _with_keys(path, lambda rows: rows.revoke(key_id, now_ms(), actor=cli_actor())):
         raise click.ClickException(f"no key {key_id!r} that could be revoked; see `neuralrouting keys list`")
     if as_json:
         print_json({"id": key_id, "revoked": True})

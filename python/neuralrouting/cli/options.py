@@ -1,5 +1,6 @@
 """What the commands share: options, the configuration, one question to the database, errors in one line."""
 
+import getpass
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from neuralrouting.catalog import Catalog
     from neuralrouting.config import Loaded
     from neuralrouting.storage.database import Database
+    from neuralrouting.storage.trail import Actor
 
 _Result = TypeVar("_Result")
 
@@ -122,6 +124,17 @@ def text_of(file: BinaryIO) -> str:
         return file.read().decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file.name}: not UTF-8 ({error})") from error
+
+
+def cli_actor() -> "Actor":
+    """Return who acts by a command, for the trail: the user of the operating system."""
+    from neuralrouting.storage.trail import Actor
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        name = str(os.getuid())
+    return Actor(f"cli:{name}")
 
 
 def now_ms() -> int:

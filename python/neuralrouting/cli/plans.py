@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neuralrouting.cli.amounts import LIMIT, MONTHLY, PRICE, Given, credits_text, decimal_text
-from neuralrouting.cli.options import Commands, ask_database, bundled, config_option, json_option, load, now_ms
+from neuralrouting.cli.options import (
+    Commands,
+    ask_database,
+    bundled,
+    cli_actor,
+    config_option,
+    json_option,
+    load,
+    now_ms,
+)
 from neuralrouting.cli.show import limit_text, print_json, print_table
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -86,7 +95,7 @@ def set_plan(plan_id: str, *, told: dict[str, Any], path: Path | None, as_json: 
                 raise click.UsageError(f"there is no plan {plan_id!r} yet: a new one needs --monthly-credits")
             plan = Plan(plan_id, plan_id, 0, None, None, None, None, ("auto",), force_model=False)
         plan = replace(plan, **changes)
-        await rows.put(plan, now_ms())
+        await rows.put(plan, now_ms(), actor=cli_actor())
         return plan
 
     facts = _facts(ask_database(path, put))
@@ -110,7 +119,7 @@ def remove_plan(plan_id: str, path: Path | None, *, as_json: bool) -> None:
 
     if plan_id == load(path).config.billing.default_plan:
         raise click.ClickException(f"{plan_id!r} is billing.default_plan: new accounts would have none")
-    if not ask_database(path, lambda database: PlanRows(database).remove(plan_id)):
+    if not ask_database(path, lambda database: PlanRows(database).remove(plan_id, actor=cli_actor())):
         raise click.ClickException(f"no plan {plan_id!r}; see `neuralrouting plans list`")
     if as_json:
         print_json({"id": plan_id, "removed": True})

@@ -12,6 +12,7 @@ from neuralrouting.cli.options import (
     ask_database,
     bundled,
     catalog_of,
+    cli_actor,
     config_option,
     json_option,
     load,
@@ -242,7 +243,7 @@ def _change(
 
     async def ask(database: "Database") -> "RoutingSettings | None":
         await check(Allowance(database))
-        return await RoutingSettingsRows(database).change(account, edit, now_ms())
+        return await RoutingSettingsRows(database).change(account, edit, now_ms(), actor=cli_actor())
 
     stored = ask_database(path, ask)
     if stored is None:

@@ -10,6 +10,7 @@ from neuralrouting.cli.options import (
     account_option,
     ask_database,
     bundled,
+    cli_actor,
     config_option,
     json_option,
     load,
@@ -118,7 +119,7 @@ def verdict(audit: str, said: str, path: Path | None, account: str) -> None:
 
     async def ask(database: "Database") -> bool:
         await _check_account(database, account)
-        return await ShadowAudits(database).judge_as_person(account, audit, human, now_ms())
+        return await ShadowAudits(database).judge_as_person(account, audit, human, now_ms(), actor=cli_actor())
 
     if not ask_database(path, ask):
         raise NotFound(f"no shadow audit {audit[:64]!r} of account {account}")

@@ -6,7 +6,16 @@ from typing import BinaryIO
 
 import click
 
-from neuralrouting.cli.options import Commands, ask_database, config_option, json_option, load, now_ms, text_of
+from neuralrouting.cli.options import (
+    Commands,
+    ask_database,
+    cli_actor,
+    config_option,
+    json_option,
+    load,
+    now_ms,
+    text_of,
+)
 from neuralrouting.cli.show import hit_cells, print_json, print_table, verdict_facts
 
 # Everything else is imported where it is used, so that `--help` starts fast.
@@ -170,5 +179,6 @@ def clear(account: str, path: Path | None, *, as_json: bool) -> None:
 def _put(path: Path | None, account: str, toml: str) -> None:
     from neuralrouting.storage.rules import RuleRows
 
-    if not ask_database(path, lambda database: RuleRows(database).put(account, toml, now_ms())):
+    stored = ask_database(path, lambda database: RuleRows(database).put(account, toml, now_ms(), actor=cli_actor()))
+    if not stored:
         raise click.ClickException(f"no account {account!r}; `neuralrouting keys create --account` makes one")

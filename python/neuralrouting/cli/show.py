@@ -96,8 +96,8 @@ def verdict_facts(verdict: "Verdict", action: str, threshold: float, pack: str) 
 
 def hit_cells(hit: dict[str, Any]) -> list[str]:
     """Return one hit as cells of the table; characters that a terminal would obey or hide are written out."""
-    excerpt = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in hit["excerpt"])
-    return [hit["rule"], hit["tier"], f"{hit['weight']:.2f}", hit["via"], f"{hit['start']}-{hit['end']}", excerpt]
+    place = f"{hit['start']}-{hit['end']}"
+    return [hit["rule"], hit["tier"], f"{hit['weight']:.2f}", hit["via"], place, safe_text(hit["excerpt"])]
 
 
 def task_facts(found: "Classification", task: "Task") -> dict[str, Any]:
@@ -132,6 +132,12 @@ def pair_cells(name: str, row: dict[str, Any]) -> list[str]:
 def _rate(row: dict[str, Any], kind: str) -> str:
     low, high = row[f"{kind}_interval"]
     return f"{100 * row[kind]:.2f} ({100 * low:.2f}-{100 * high:.2f})"
+
+
+def safe_text(value: object) -> str:
+    """Write a cell, nothing for None; characters of a client's that a terminal would obey or hide are written out."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def limit_text(limit: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from neuralrouting.cli.options import account_option, ask_database, config_option, json_option, now_ms
-from neuralrouting.cli.show import print_json, print_table
+from neuralrouting.cli.show import print_json, print_table, safe_text
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _Result = TypeVar("_Result")
 MAX_ROWS = 100_000
+MAX_DAYS = 100
+"""Days that are drawn: as many as a wide terminal has characters."""
 LISTED = 50
 _FILTERS = {
     "from": "First moment: a date, a time (UTC) or Unix milliseconds.",
@@ -50,7 +52,8 @@ def _filtered(command: _Command) -> _Command:
 def usage(account: str, path: Path | None, *, as_csv: bool, as_json: bool, **options: str | None) -> None:
     """Show what an account used, paid and saved: this month, unless told otherwise.
 
-    Real and simulated money are never added up. Savings are net of what the gateway spent of its own.
+    Real and simulated money are never added up. Savings are net of what the gateway spent of its own. Below the table
+    is what was spent on each day, and in the period before: as long, or the month before a month.
 
     \b
       neuralrouting usage --group-by day,model --from 2026-11-01 --to 2026-12-01
@@ -66,14 +69,18 @@ def usage(account: str, path: Path | None, *, as_csv: bool, as_json: bool, **opt
     from neuralrouting.api import figures, filters
 
     query = filters.usage_query(told, account, now_ms())
-    rows = _ask(path, account, lambda database: _sums(database, query))
     if as_csv:
+        rows = _ask(path, account, lambda database: _sums(database, query))
         for block in figures.csv_blocks(query.groups, rows):
             click.echo(block, nl=False)
-    elif as_json:
-        print_json(figures.usage_body(query, rows))
-    else:
-        _print_sums(figures.usage_body(query, rows))
+        return
+    rows, days, before = _ask(path, account, lambda database: _with_days(database, query))
+    body = figures.usage_body(query, rows)
+    if as_json:
+        print_json(body | {"previous": figures.usage_body(previous(query), before)["totals"]})
+        return
+    _print_sums(body)
+    _print_days(query, days, before)
 
 
 @click.command()
@@ -142,6 +149,30 @@ async def _sums(database: "Database", query: "UsageQuery") -> "list[UsageRow]":
     return rows
 
 
+async def _with_days(
+    database: "Database", query: "UsageQuery"
+) -> "tuple[list[UsageRow], list[UsageRow], list[UsageRow]]":
+    """Return the sums that are asked for, those by day where days can be told, and those of the period before."""
+    import msgspec
+
+    from neuralrouting.storage.usage import UsageRows
+
+    by_day = msgspec.structs.replace(query, groups=("day",))
+    days = await UsageRows(database).sums(by_day, MAX_ROWS)
+    return await _sums(database, query), days, await UsageRows(database).sums(previous(query), MAX_ROWS)
+
+
+def previous(query: "UsageQuery") -> "UsageQuery":
+    """Return the question about the period before, apart by nothing."""
+    import msgspec
+
+    from neuralrouting.api.filters import month_ms
+
+    is_month = month_ms(query.from_ms, 0) == query.from_ms and month_ms(query.from_ms, 1) == query.to_ms
+    from_ms = month_ms(query.from_ms, -1) if is_month else max(0, 2 * query.from_ms - query.to_ms)
+    return msgspec.structs.replace(query, from_ms=from_ms, to_ms=query.from_ms, groups=())
+
+
 def _show_session(path: Path | None, account: str, session_id: str, *, as_json: bool) -> None:
     from neuralrouting.api.figures import session_body
     from neuralrouting.storage.usage import UsageRows
@@ -189,7 +220,7 @@ def _one(path: Path | None, account: str, request_id: str) -> "JsonObject | None
 def _print_sums(body: "JsonObject") -> None:
     head = [*body["group_by"], "", "requests", "in", "out", "credits", "cost $", "baseline $", "saved $"]
     lines = [
-        [*(_text(row[name]) for name in body["group_by"]), "simulated" if row["simulated"] else "", *_cells(row)]
+        [*(safe_text(row[name]) for name in body["group_by"]), "simulated" if row["simulated"] else "", *_cells(row)]
         for row in body["data"]
     ]
     blank = [""] * len(body["group_by"])
@@ -198,6 +229,26 @@ def _print_sums(body: "JsonObject") -> None:
             lines.append([*blank, f"all {kind}", *_cells(sums)])
     click.echo(f"{body['account']}, {body['from']} to {body['to']}")
     print_table(head, lines)
+
+
+def _print_days(query: "UsageQuery", days: "list[UsageRow]", before: "list[UsageRow]") -> None:
+    """Draw what was spent on each day, up to today, and say what was spent in the period before."""
+    from neuralrouting.api.figures import moment, short_usd, total
+    from neuralrouting.cli.bars import sparkline
+    from neuralrouting.storage.usage import DAY_MS
+
+    spent = {int(row.group[0]): row.sums.cost_nanousd for row in days if not row.simulated}
+    first = query.from_ms - query.from_ms % DAY_MS
+    shown = [spent.get(day, 0) for day in range(first, max(first + 1, min(query.to_ms, now_ms())), DAY_MS)]
+    if 1 < len(shown) <= MAX_DAYS and any(shown):
+        highest = max(spent, key=lambda day: spent[day])
+        most = f"most {short_usd(spent[highest])} on {moment(highest)[:10]}"
+        click.echo(f"spent by day    {sparkline(shown)}  {most}")
+    sums, earlier = total(before, simulated=False), previous(query)
+    click.echo(
+        f"period before   {short_usd(sums.cost_nanousd)} spent, {short_usd(sums.saved_nanousd)} saved, "
+        f"{sums.requests:,} requests (from {moment(earlier.from_ms)[:10]})"
+    )
 
 
 def _cells(sums: "JsonObject") -> list[str]:
@@ -211,18 +262,12 @@ def _print_list(rows: "list[JsonObject]") -> None:
         click.echo("no such requests")
         return
     names = ("created", "request_id", "status", "user", "feature", "deployment", "cache", "cost_usd", "charged_credits")
-    print_table(list(names), [[_text(row[name]) for name in names] for row in rows])
+    print_table(list(names), [[safe_text(row[name]) for name in names] for row in rows])
 
 
 def _line(value: Any) -> str:  # noqa: ANN401  whatever a record holds
     if isinstance(value, list):
         return "\n".join(_line(one) for one in value)
     if isinstance(value, dict):
-        return " ".join(f"{name}={_text(one)}" for name, one in value.items() if one is not None)
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    """Write a cell; characters of a client's that a terminal would obey or hide are written out."""
-    text = "" if value is None else str(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return " ".join(f"{name}={safe_text(one)}" for name, one in value.items() if one is not None)
+    return safe_text(value)

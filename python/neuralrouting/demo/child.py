@@ -20,6 +20,7 @@ from neuralrouting.errors import ConfigError, Unavailable
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 HOST = "127.0.0.1"
 _SERVE = ("-m", "neuralrouting.cli", "serve")
@@ -121,8 +122,8 @@ async def _make_key(home: Path) -> str:
     database = await open_database(None, home)
     try:
         now_ms = time.time_ns() // 1_000_000
-        await AccountRows(database).ensure("demo", "demo", now_ms)
-        minted = await create_key(KeyRows(database), "demo", "demo", live=True, now_ms=now_ms)
+        await AccountRows(database).ensure("demo", "demo", now_ms, actor=GATEWAY)
+        minted = await create_key(KeyRows(database), "demo", "demo", live=True, now_ms=now_ms, actor=GATEWAY)
     finally:
         await database.close()
     return minted.key
