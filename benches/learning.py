@@ -22,6 +22,7 @@ from neuralrouting.layers.confidence import Confidence, Snapshot, matrix_setting
 from neuralrouting.pipeline.building import Builder, read_learned
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, open_database
+from neuralrouting.storage.trail import GATEWAY
 
 COMPARISONS, WITH_FEATURES, SEED, ROUNDS, ASKED = 50_000, 6_500, 6, 3, 5_000
 ODDS_BAR_US = 60.0
@@ -76,7 +77,7 @@ async def _measure() -> list[str]:
 
 
 async def _fill(database: Database) -> None:
-    await AccountRows(database).ensure("acme", "acme", 1)
+    await AccountRows(database).ensure("acme", "acme", 1, actor=GATEWAY)
     draw = random.Random(SEED)
     rows: list[tuple[object, ...]] = []
     for place in range(COMPARISONS):

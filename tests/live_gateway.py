@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -19,8 +21,12 @@ from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.trail import GATEWAY
 
 START_S = 60.0
+FIRST_PORT, PORT_RANGES, PORTS = 10_000, 5, 4_000
+"""Linux hands out ports from 32,768 on."""
+_numbers = count(os.getpid())
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class LiveGateway:
             timeout=60,
             trust_env=False,
         )
+
+    def said(self, logger: str) -> list[str]:
+        """What a logger of this gateway has said so far."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [told["message"] for told in map(json.loads, lines) if told["logger"] == logger]
 
     def rows(self, **where: str) -> list[RequestRow]:
         """The request rows with these column values, oldest first, after waiting for the writer."""
@@ -105,9 +116,9 @@ async def _keys(database_url: str | None, data_dir: Path) -> tuple[str, str]:
     database = await open_database(database_url, data_dir)
     try:
         rows, now_ms = KeyRows(database), int(time.time() * 1000)
-        await AccountRows(database).ensure("default", "default", now_ms)
-        live = await create_key(rows, "default", "live", live=True, now_ms=now_ms)
-        test = await create_key(rows, "default", "test", live=False, now_ms=now_ms)
+        await AccountRows(database).ensure("default", "default", now_ms, actor=GATEWAY)
+        live = await create_key(rows, "default", "live", live=True, now_ms=now_ms, actor=GATEWAY)
+        test = await create_key(rows, "default", "test", live=False, now_ms=now_ms, actor=GATEWAY)
         return live.key, test.key
     finally:
         await database.close()
@@ -126,6 +137,13 @@ def _wait_until_ready(gateway: LiveGateway, process: "subprocess.Popen[bytes]") 
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Return a port that nobody else is given: one of this worker of the tests, below those that the system hands out.
+
+    A port that was free a moment ago may be somebody's by the time a gateway listens, and then that one answers.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    while True:
+        port = FIRST_PORT + worker * PORTS + next(_numbers) % PORTS
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

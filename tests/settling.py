@@ -8,6 +8,7 @@ from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.requests import RequestRow
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.turns import Settlement, Turn, TurnResult, Want
 
 NOON_MS = 1_795_867_200_000
@@ -105,7 +106,7 @@ async def new_worker(books: Books, worker_id: str | None = None, machine: str = 
 
 async def new_account(database: Database, account_id: str = "acme", credits_mc: int = 0) -> Books:
     """Make an account and give it credits."""
-    await AccountRows(database).ensure(account_id, account_id, 1)
+    await AccountRows(database).ensure(account_id, account_id, 1, actor=GATEWAY)
     books = Books(database)
     if credits_mc:
         await books.top_up(account_id, credits_mc, "first", "tests", "to begin with")

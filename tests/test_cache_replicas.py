@@ -19,6 +19,7 @@ from neuralrouting.cli import main
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.entries import INSERT_ENTRY, entry_values
 from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 from postgres_server import PostgresServer
 
 SIMULATED = 'local: {enabled: "off"}'
@@ -103,7 +104,11 @@ def owner_key(gateway: LiveGateway) -> str:
     async def made() -> str:
         async with gateway.opened() as database:
             options, now_ms = KeyOptions(role="owner"), int(time.time() * 1000)
-            return (await create_key(KeyRows(database), "default", "o", live=True, now_ms=now_ms, options=options)).key
+            return (
+                await create_key(
+                    KeyRows(database), "default", "o", live=True, now_ms=now_ms, options=options, actor=GATEWAY
+                )
+            ).key
 
     return asyncio.run(made())
 
@@ -155,8 +160,8 @@ def test_two_accounts_share_nothing_through_the_database(replicas: tuple[LiveGat
     async def strangers_key() -> str:
         async with other.opened() as database:
             now_ms = int(time.time() * 1000)
-            await AccountRows(database).ensure("stranger", "stranger", now_ms)
-            return (await create_key(KeyRows(database), "stranger", "s", live=True, now_ms=now_ms)).key
+            await AccountRows(database).ensure("stranger", "stranger", now_ms, actor=GATEWAY)
+            return (await create_key(KeyRows(database), "stranger", "s", live=True, now_ms=now_ms, actor=GATEWAY)).key
 
     answered(one, "apart", QUESTION)
     answered(one, "apart", STAIN)

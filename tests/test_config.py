@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from neuralrouting.config import (
     BUILT_IN_PROVIDERS,
     Config,
+    DashboardConfig,
     ModelConfig,
+    OidcConfig,
     ProviderConfig,
     Secret,
     ShieldConfig,
@@ -96,6 +98,36 @@ def test_the_shield_is_set_like_everything_else(folder: Path):
     assert (shield.model, shield.on_error) == (False, "open")
     write(folder, "shield: {mode: 'off', tool_action: block, store_excerpts: false}")
     assert load(None, {}).shield == ShieldConfig(mode="off", tool_action="block", store_excerpts=False)
+
+
+def test_the_dashboard_is_set_like_everything_else(folder: Path):
+    given = {"DASHBOARD_SECURE": "on", "DASHBOARD_TRUST_FORWARDED": "true", "DASHBOARD_SESSION_DAYS": "1"}
+    given |= {"DASHBOARD_OIDC_ISSUER": "https://id.example.com/", "DASHBOARD_OIDC_CLIENT_ID": "nr"}
+    write(folder, "dashboard: {hosts: [nr.example.com], oidc: {client_secret: hush, roles: {staff: viewer}}}")
+    config = load(None, given)
+    dashboard, oidc = config.dashboard, config.dashboard.oidc
+    assert (dashboard.secure, dashboard.trust_forwarded, dashboard.session_days) == ("on", True, 1.0)
+    assert (dashboard.hosts, oidc.issuer, oidc.roles) == (("nr.example.com",), "https://id.example.com", STAFF)
+    assert oidc.client_secret == Secret("hush")
+    assert "hush" not in repr(config)
+
+
+STAFF = {"staff": "viewer"}
+
+
+@pytest.mark.parametrize(
+    ("oidc", "told"),
+    [
+        ("{issuer: 'http://id.example.com', client_id: a, roles: {b: viewer}}", "dashboard.oidc.issuer: http sends"),
+        ("{issuer: 'https://id.example.com', roles: {b: viewer}}", "dashboard.oidc.client_id"),
+        ("{issuer: 'https://id.example.com', client_id: a}", "dashboard.oidc.roles"),
+        ("{issuer: 'https://id.example.com', client_id: a, roles: {b: king}}", "dashboard.oidc.roles"),
+    ],
+)
+def test_what_an_identity_provider_lacks_is_told(folder: Path, oidc: str, told: str):
+    write(folder, f"dashboard: {{oidc: {oidc}}}")
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load(None, {})
 
 
 def test_an_empty_variable_counts_as_unset(folder: Path):
@@ -272,6 +304,9 @@ def test_the_documentation_names_every_setting_with_variable_and_default():
         shown = "none" if value is None else f"`{json.dumps(value) if plain else value}`"
         cells = f"| `{'.'.join(path)}` | `{name}` | " + ("" if name == "DATA_DIR" else f"{shown} |")
         assert cells in text
+    for section, kind in (("dashboard", DashboardConfig), ("dashboard.oidc", OidcConfig)):
+        for field in kind.__struct_fields__:
+            assert f"| `{section}.{field}` |" in text or f"| `{section}.{field}." in text
     for field in (*ProviderConfig.__struct_fields__, *ModelConfig.__struct_fields__):
         assert re.search(rf"^\| `{field}` \|", text, re.MULTILINE), field
     for name, row in BUILT_IN_PROVIDERS.items():

@@ -16,6 +16,7 @@ from neuralrouting.accounts.keys import create_key
 from neuralrouting.api.schema import document
 from neuralrouting.errors import ConfigError, NeuralRoutingError
 from neuralrouting.storage.keys import KeyOptions, KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,7 +63,9 @@ def operator_key(gateway: LiveGateway) -> str:
     async def made() -> str:
         async with gateway.opened() as database:
             now_ms, options = int(time.time() * 1000), KeyOptions(role="operator")
-            minted = await create_key(KeyRows(database), "default", "docs", live=True, now_ms=now_ms, options=options)
+            minted = await create_key(
+                KeyRows(database), "default", "docs", live=True, now_ms=now_ms, options=options, actor=GATEWAY
+            )
             return minted.key
 
     return asyncio.run(made())

@@ -15,6 +15,7 @@ from cache_told import cache_told
 from live_gateway import LiveGateway, running_gateway
 from many_clients import Answered, Client, ask_all, client_of_each_worker
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.trail import GATEWAY
 from processes import below_that_run, resident_mib, tree
 
 SIMULATED = 'local: {enabled: "off"}'
@@ -37,7 +38,7 @@ def ask(prompt: str) -> dict[str, object]:
 
 async def revoke(gateway: LiveGateway, key: str) -> None:
     async with gateway.opened() as database:
-        await KeyRows(database).revoke(key[8:20], int(time.time() * 1000))
+        await KeyRows(database).revoke(key[8:20], int(time.time() * 1000), actor=GATEWAY)
 
 
 # --- many clients ---------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_a_damaged_file_is_a_clear_error(tmp_path: Path, limits: Limits):
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path: Path):
     code, message = json.loads(start(tmp_path, "full_disk").communicate(timeout=30)[0])
     assert code == errno.EFBIG
-    assert "cannot make the file of a rate limit" in message
+    assert "cannot make a file that workers share" in message
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -19,6 +19,7 @@ from fake_replies import Answer
 from fake_upstream import FakeUpstream, Recorded, Reply
 from live_gateway import LiveGateway, running_gateway
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 LOCAL, SAGE = "local/smollm2-135m-instruct", "scripted/sage-1"
 SIGN = "as every atlas says"
@@ -73,7 +74,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
 async def promoted(gateway: LiveGateway) -> None:
     """Make its key an owner's, who may have the matrix rebuilt."""
     async with gateway.opened() as database:
-        await KeyRows(database).change(gateway.key_id, lambda had: msgspec.structs.replace(had, role="owner"), 1)
+        await KeyRows(database).change(
+            gateway.key_id, lambda had: msgspec.structs.replace(had, role="owner"), 1, actor=GATEWAY
+        )
 
 
 def asked_of(client: httpx.Client, prompt: str) -> httpx.Response:

@@ -17,6 +17,7 @@ from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.keys import KeyOptions, KeyRows
 from neuralrouting.storage.rules import RuleRows
 from neuralrouting.storage.security import SecurityRows
+from neuralrouting.storage.trail import GATEWAY
 from postgres_server import PostgresServer
 
 CONFIG = 'local: {enabled: "off"}'
@@ -58,13 +59,13 @@ def now_ms() -> int:
 
 async def a_key(gateway: LiveGateway, account_id: str) -> str:
     async with gateway.opened() as database:
-        await AccountRows(database).ensure(account_id, account_id, now_ms())
-        return (await create_key(KeyRows(database), account_id, "", live=True, now_ms=now_ms())).key
+        await AccountRows(database).ensure(account_id, account_id, now_ms(), actor=GATEWAY)
+        return (await create_key(KeyRows(database), account_id, "", live=True, now_ms=now_ms(), actor=GATEWAY)).key
 
 
 async def set_rules(gateway: LiveGateway, account_id: str, toml: str) -> None:
     async with gateway.opened() as database:
-        assert await RuleRows(database).put(account_id, toml, now_ms())
+        assert await RuleRows(database).put(account_id, toml, now_ms(), actor=GATEWAY)
 
 
 async def answers_with(client: Client, prompt: str, status: int) -> None:
@@ -93,7 +94,7 @@ def test_a_key_changes_its_mode_in_both_workers_within_two_seconds(pair: LiveGat
         async with client_of_each_worker(pair, key) as clients, pair.opened() as database:
             for mode, status in (("block", 403), ("off", 200), (None, 403), ("monitor", 200)):
                 options = KeyOptions(shield_mode=mode)
-                await KeyRows(database).change(key[8:20], lambda _, options=options: options, now_ms())
+                await KeyRows(database).change(key[8:20], lambda _, options=options: options, now_ms(), actor=GATEWAY)
                 await asyncio.gather(*(answers_with(client, ATTACK, status) for client in clients))
 
     asyncio.run(journey())

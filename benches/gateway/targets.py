@@ -16,6 +16,7 @@ import yaml
 
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.config.environment import environment_names
+from neuralrouting.storage import trail
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.keys import KeyRows
@@ -150,8 +151,8 @@ async def _new_key(data_dir: Path) -> str:
     database = await open_database(None, data_dir)
     try:
         now_ms = time.time_ns() // 1_000_000
-        await AccountRows(database).ensure(ACCOUNT, ACCOUNT, now_ms)
-        minted = await create_key(KeyRows(database), ACCOUNT, "load", live=True, now_ms=now_ms)
+        await AccountRows(database).ensure(ACCOUNT, ACCOUNT, now_ms, actor=trail.GATEWAY)
+        minted = await create_key(KeyRows(database), ACCOUNT, "load", live=True, now_ms=now_ms, actor=trail.GATEWAY)
         return minted.key
     finally:
         await database.close()

@@ -23,6 +23,7 @@ from neuralrouting.storage.books import Balance, Books
 from neuralrouting.storage.database import Database, open_database
 from neuralrouting.storage.keys import KeyRows
 from neuralrouting.storage.plans import PlanRows
+from neuralrouting.storage.trail import GATEWAY
 from neuralrouting.storage.verify import verify
 from postgres_server import PostgresServer
 from processes import tree
@@ -102,10 +103,12 @@ class Arena:
 
         async def make(database: Database) -> Payer:
             now_ms = time.time_ns() // 1_000_000
-            await AccountRows(database).ensure(account_id, account_id, now_ms, plan.id)
+            await AccountRows(database).ensure(account_id, account_id, now_ms, plan.id, actor=GATEWAY)
             if credits_mc:
                 await Books(database).top_up(account_id, credits_mc, "first", "chaos", "to begin with")
-            minted = await create_key(KeyRows(database), account_id, "chaos", live=True, now_ms=now_ms, options=options)
+            minted = await create_key(
+                KeyRows(database), account_id, "chaos", live=True, now_ms=now_ms, options=options, actor=GATEWAY
+            )
             return Payer(account_id, minted.key, minted.id)
 
         return self.within(make)
@@ -204,7 +207,7 @@ async def _put_plans(url: str | None, data_dir: Path) -> None:
     database = await open_database(url, data_dir)
     try:
         for plan in (METERED, SIXTY):
-            await PlanRows(database).put(plan, 1)
+            await PlanRows(database).put(plan, 1, actor=GATEWAY)
     finally:
         await database.close()
 

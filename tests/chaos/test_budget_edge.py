@@ -16,6 +16,7 @@ from many_clients import Answered, Client
 from neuralrouting.accounts.keys import KeyOptions
 from neuralrouting.exchange import Budget, BudgetAction, BudgetPeriod, BudgetScope
 from neuralrouting.storage.budgets import BudgetRows, new_budget_id
+from neuralrouting.storage.trail import GATEWAY
 
 CLIENTS = 100
 COST_NANOUSD = 248 * 10_000 + 40 * 20_000
@@ -50,7 +51,7 @@ def set_edge(
     of = payer.key_id if scope == "key" else subject
     limit = FIT * COST_NANOUSD + COST_NANOUSD // 2
     budget = Budget(new_budget_id(), payer.account_id, scope, scope, of, period, limit, action)
-    arena.within(lambda database: BudgetRows(database).put(budget, time.time_ns() // 1_000_000))
+    arena.within(lambda database: BudgetRows(database).put(budget, time.time_ns() // 1_000_000, actor=GATEWAY))
     return Edge(payer, budget, {"model": DEAR, "max_tokens": OUTPUT_TOKENS, **fields})
 
 

@@ -20,6 +20,7 @@ from neuralrouting.accounts.keys import KeyOptions
 from neuralrouting.exchange import Budget
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.budgets import BudgetRows
+from neuralrouting.storage.trail import GATEWAY
 
 HOUR_S = 3600
 PRICE_MC = RATE[DEAR] * USAGE_TOKENS
@@ -123,7 +124,7 @@ def test_an_hourly_budget_is_that_of_the_hour_that_the_clock_tells(jumping: tupl
     budget = Budget(
         f"hourly-{payer.account_id}", payer.account_id, "h", "account", "", "hour", 3 * cost_nanousd, "block"
     )
-    arena.within(lambda database: BudgetRows(database).put(budget, time.time_ns() // 1_000_000))
+    arena.within(lambda database: BudgetRows(database).put(budget, time.time_ns() // 1_000_000, actor=GATEWAY))
     time.sleep(FOLLOWED_S)
     seen: list[list[int]] = []
     for seconds in (0, HOUR_S, 0):

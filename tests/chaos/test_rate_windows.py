@@ -14,6 +14,7 @@ from cache_told import cache_told
 from many_clients import Answered, Client
 from neuralrouting.accounts.keys import create_key
 from neuralrouting.storage.keys import KeyRows
+from neuralrouting.storage.trail import GATEWAY
 
 LIMIT, WINDOW_S = 60, 60.0
 HAMMERED_S = 135.0 if FULL else 2.5
@@ -33,7 +34,7 @@ class Entry:
 def second_key(arena: Arena, payer: Payer) -> str:
     async def make(database: object) -> str:
         minted = await create_key(
-            KeyRows(database), payer.account_id, "second", live=True, now_ms=time.time_ns() // 1_000_000
+            KeyRows(database), payer.account_id, "second", live=True, now_ms=time.time_ns() // 1_000_000, actor=GATEWAY
         )
         return minted.key
 
