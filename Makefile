@@ -34,7 +34,7 @@ serve: .venv/.built ## Start the gateway at 127.0.0.1:8080
 test: lint ## Run everything that CI runs: lint, types, contracts, Rust and Python tests
 	cargo test --locked --quiet
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest neuralrouting._core
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: test ## The same as test
 
@@ -49,7 +49,6 @@ lint: .venv/.built ## Formatting, lint, types, import contracts, clippy
 	$(BIN)/lint-imports
 	cargo fmt --check
 	$(BIN)/basedpyright
-	cargo clippy --locked --all-targets --quiet -- -D warnings
 	cargo clippy --locked --all-targets --features python --quiet -- -D warnings
 
 format: .venv/.installed ## Format Python and Rust, mend what lint can mend

@@ -10,17 +10,6 @@ from live_gateway import LiveGateway, running_gateway
 from neuralrouting.storage.database import Database, open_database
 from postgres_server import PostgresServer, missing, running_server
 
-LONGEST = (
-    "chaos/", "browser/", "test_journeys", "test_demo", "test_idempotency", "test_verify.py", "test_cache_replicas",
-    "properties/", "_journey", "test_tail_stream", "test_otel", "test_cli_tail", "test_playground", "test_oidc",
-)  # fmt: skip
-"""Files that take longest, by a part of their path."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: one that is begun last is waited for while the other workers have nothing to do."""
-    items.sort(key=lambda item: not any(part in item.nodeid for part in LONGEST))
-
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
