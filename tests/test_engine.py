@@ -88,10 +88,10 @@ def test_sixteen_megabytes_of_nothing_are_refused_in_bounded_time() -> None:
         b"[" + b'{"' * (size // 2),
     ]
     for raw in hostile:
-        started_s = time.perf_counter()
+        started_s = time.thread_time()
         refusal(raw)
-        # 5 ms per MiB is the bound; doubled, since the machine is shared.
-        assert time.perf_counter() - started_s < 16 * 0.005 * 2
+        # Of this thread alone, since the machine is shared: 5 ms per MiB is the bound, doubled for slow machines.
+        assert time.thread_time() - started_s < 16 * 0.005 * 2
 
 
 def test_all_findings_of_a_full_request() -> None:
