@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from benches.screenshots import CONFIG, EMAIL, PAGES, PASSWORD
+from benches.screenshots import CONFIG, PAGES, PEOPLE, sign_in
 
 from live_gateway import running_gateway
 
@@ -39,17 +39,13 @@ def main(data_dir: Path, url: str | None, times: int, limit_ms: float) -> None:
     if place is None:
         raise click.ClickException("Chromium is missing: apt install chromium")
     slow = False
-    people = {"NEURALROUTING_ADMIN_EMAIL": EMAIL, "NEURALROUTING_ADMIN_PASSWORD": PASSWORD}
     with (
-        running_gateway(data_dir, config=CONFIG, database_url=url, **people) as gateway,
+        running_gateway(data_dir, config=CONFIG, database_url=url, **PEOPLE) as gateway,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
         page = browser.new_context(base_url=gateway.url).new_page()
-        page.goto("/login")
-        page.get_by_label("E-mail address").fill(EMAIL)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        sign_in(page)
         for name, path in PAGES.items():
             took = sorted(_paint(page, path) for _ in range(times))
             median = statistics.median(took)

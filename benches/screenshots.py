@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from neuralrouting.storage.database import open_database
 
@@ -27,6 +27,7 @@ from live_gateway import LiveGateway, running_gateway
 
 NOTICE = "Demo data: made up by a seeded generator. No real traffic, no real money."
 EMAIL, PASSWORD = "owner@example.com", "a password for pictures"
+PEOPLE = {"NEURALROUTING_ADMIN_EMAIL": EMAIL, "NEURALROUTING_ADMIN_PASSWORD": PASSWORD}
 REQUESTS, DAYS, SEED = 20_000, 30, 7
 CONFIG = 'local: {enabled: "off"}\nsimulated: {enabled: "on", latency_ms: 120, token_ms: 5}'
 SIZE: ViewportSize = {"width": 1360, "height": 900}
@@ -58,9 +59,8 @@ def main(out: Path, docs: Path | None) -> None:
         with running_gateway(
             Path(folder),
             config=CONFIG,
-            NEURALROUTING_ADMIN_EMAIL=EMAIL,
-            NEURALROUTING_ADMIN_PASSWORD=PASSWORD,
             DASHBOARD_NOTICE=NOTICE,
+            **PEOPLE,
         ) as gateway:
             _take(gateway, out)
     for name in IN_DOCS if docs is not None else ():
@@ -68,6 +68,14 @@ def main(out: Path, docs: Path | None) -> None:
         docs.mkdir(parents=True, exist_ok=True)
         shutil.copy(out / f"{name}.png", docs / f"{name}.png")
     click.echo(f"{len(list(out.glob('*.png')))} pictures in {out}")
+
+
+def sign_in(page: Page) -> None:
+    """Sign the owner in whom `PEOPLE` names."""
+    page.goto("/login")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
 
 
 async def _fill(folder: Path) -> None:
@@ -94,9 +102,7 @@ def _take_all(browser: Browser, gateway: LiveGateway, scheme: Literal["light", "
     page = context.new_page()
     page.goto("/login")
     page.screenshot(path=out / f"login-{scheme}.png")
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page)
     for name, path in PAGES.items():
         page.goto(path)
         page.screenshot(path=out / f"{name}-{scheme}.png")

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neuralrouting.cli import main
-from neuralrouting.dashboard.session import digest_of, now_ms
+from neuralrouting.clock import unix_ms
+from neuralrouting.dashboard.session import digest_of
 from neuralrouting.storage.database import open_database
 from neuralrouting.storage.sign_in import Link, SignInRows
 from neuralrouting.storage.users import UserRows
@@ -82,7 +83,7 @@ def test_a_link_is_alone_on_its_output_and_takes_the_place_of_the_one_before(run
     async def find(link: str) -> Link | None:
         database = await open_database(None, tmp_path / "data")
         try:
-            return await SignInRows(database).link(digest_of(link.rpartition("/")[2]), now_ms() + 59 * 60_000)
+            return await SignInRows(database).link(digest_of(link.rpartition("/")[2]), unix_ms() + 59 * 60_000)
         finally:
             await database.close()
 
@@ -115,7 +116,7 @@ def test_sessions_are_listed_and_ended(run: Run, tell: Tell, tmp_path: Path):
         try:
             user = await UserRows(database).of_email(ANN)
             assert user is not None
-            assert await SignInRows(database).open(session(user.id, now_ms()), IDLE_MS)
+            assert await SignInRows(database).open(session(user.id, unix_ms()), IDLE_MS)
         finally:
             await database.close()
 

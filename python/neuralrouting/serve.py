@@ -21,6 +21,7 @@ from neuralrouting.accounts.keys import create_key
 from neuralrouting.accounts.shields import configured_rules
 from neuralrouting.app import CATALOG_VARIABLE, LOCAL_VARIABLE
 from neuralrouting.catalog import Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import Config, resolved_providers
 from neuralrouting.dashboard.first import DEFAULT_ACCOUNT, first_link
 from neuralrouting.dashboard.links import base_url
@@ -147,7 +148,7 @@ async def _first(config: Config, environ: MutableMapping[str, str]) -> tuple[str
 
 async def _first_key(database: Database, plan_id: str) -> str | None:
     """Make an account and its owner's key in a database without keys, and return the key."""
-    rows, now_ms = KeyRows(database), time.time_ns() // 1_000_000
+    rows, now_ms = KeyRows(database), unix_ms()
     if await rows.all(None):
         return None
     await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms, plan_id, actor=GATEWAY)

@@ -9,9 +9,11 @@ import pytest
 from looking import application, person, visiting
 
 from cache_rows import answer, scope_of, stored
+from neuralrouting.api.cache import Cache
 from neuralrouting.config import CacheConfig, SemanticCacheConfig
 from neuralrouting.dashboard.rights import ROLES, UserRole, may
-from neuralrouting.dashboard.views.cache import Cache, CacheRows
+from neuralrouting.dashboard.views.cache import CachePage
+from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.entries import INSERT_ENTRY, EntryRows, entry_values
 from neuralrouting.storage.judgements import Judgements
@@ -28,10 +30,8 @@ def cache_page(database: Database, role: UserRole = "owner", account_id: str = "
     async def obey() -> None:
         return None
 
-    rows = CacheRows(
-        UsageRows(database), EntryRows(database), Purges(database), Judgements(database), obey
-    )  # fmt: skip
-    cache = Cache(rows, CacheConfig(), SemanticCacheConfig())
+    stored = Cache(EntryRows(database), Purges(database), Judgements(database), AccountRows(database), obey)
+    cache = CachePage(UsageRows(database), stored, CacheConfig(), SemanticCacheConfig())
     return visiting(application([cache.page()], cache.deeds(), viewer=person(role, account_id)))
 
 

@@ -8,6 +8,7 @@ from neuralrouting.accounts.budgets import standing_purse
 from neuralrouting.accounts.marks import Mark
 from neuralrouting.accounts.plans import cheapest_first
 from neuralrouting.background import Background, Complaints
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import Unavailable
 from neuralrouting.exchange import Budget, Plan
 from neuralrouting.storage.accounts import AccountRows, no_account
@@ -136,7 +137,7 @@ class Directory:
 
     async def _read_spent(self) -> None:
         """Read the windows of today's budgets, and those of each subject that somebody asked about."""
-        now_s, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        now_s, now_ms = time.monotonic(), unix_ms()
         self._spent_due_s = now_s + SPENT_POLL_S
         self._asked = {purse: asked_s for purse, asked_s in self._asked.items() if now_s - asked_s < ASKED_S}
         purses = dict.fromkeys(self._asked)

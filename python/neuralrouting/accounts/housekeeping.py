@@ -8,6 +8,7 @@ from pathlib import Path
 
 from neuralrouting.accounts.recovery import recover
 from neuralrouting.background import Background, Complaints, again
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import Unavailable
 from neuralrouting.storage.books import Books
 from neuralrouting.storage.checks import check_of_the_day
@@ -75,7 +76,7 @@ class Housekeeping:
 
     async def _nightly(self) -> None:
         """Once a UTC day: see that ledger, balances and rollups agree to the last unit."""
-        breaches = await check_of_the_day(self._database, time.time_ns() // 1_000_000)
+        breaches = await check_of_the_day(self._database, unix_ms())
         if breaches is None:
             return
         if not breaches:

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.api.access import GuardedRoute, Handler, Opening
-from neuralrouting.api.admin import Accounts, Check, Plans, now_ms
+from neuralrouting.api.admin import Accounts, Check, Plans
 from neuralrouting.api.admin_keys import Keys
 from neuralrouting.api.audit import Audit
 from neuralrouting.api.budgets import Budgets
@@ -19,6 +19,7 @@ from neuralrouting.api.routing import Routing
 from neuralrouting.api.trail import TrailPages
 from neuralrouting.api.usage import Usage
 from neuralrouting.catalog import Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.exchange import Role
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.audit import AuditRows
@@ -99,7 +100,7 @@ def _figures(door: Door, database: Database, catalog: Catalog, accounts: Account
 def _administration(door: Door, database: Database, accounts: Accounts, account_rows: AccountRows) -> list[Route]:
     plans, key_rows, trail = Plans(PlanRows(database)), KeyRows(database), Trail(database)
     pages = TrailPages(trail, account_rows, key_rows)
-    ledger = Check("ledger", lambda: verify(database, now_ms()))
+    ledger = Check("ledger", lambda: verify(database, unix_ms()))
     keys = Keys(key_rows, account_rows, Allowance(database))
     one = "/v1/admin/accounts/{id}"
     return [

@@ -1,6 +1,5 @@
 """`/v1/admin/accounts`, `/v1/admin/plans` and the checks: what the operator of a gateway sets."""
 
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -23,6 +22,7 @@ from neuralrouting.api.changelog import changed
 from neuralrouting.api.credits import plan_fields
 from neuralrouting.api.figures import credit, moment
 from neuralrouting.api.records import entry_fields
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import AlreadyExists, InvalidField, NotFound, Unavailable
 from neuralrouting.exchange import Caller, JsonObject, Plan
 from neuralrouting.storage.accounts import AccountRow, AccountRows
@@ -54,7 +54,7 @@ class Accounts:
         no_parameters(request)
         told = await body_of(request, NewAccount)
         plan = told.plan or self._default_plan
-        if not await self._rows.ensure(told.id, told.name or told.id, now_ms(), plan, actor=actor_of(caller.key_id)):
+        if not await self._rows.ensure(told.id, told.name or told.id, unix_ms(), plan, actor=actor_of(caller.key_id)):
             raise AlreadyExists(f"there is an account {told.id!r} already", param="id")
         changed(caller, "account.create", account=told.id, plan=plan)
         return json_response(await self._shown(told.id), 201)
@@ -72,9 +72,9 @@ class Accounts:
             line(told.name, "name", _NAME_CHARS)  # before anything is changed
         await self._shown(account_id)
         if told.plan is not None:
-            await self._rows.set_plan(account_id, told.plan, now_ms(), actor=actor_of(caller.key_id))
+            await self._rows.set_plan(account_id, told.plan, unix_ms(), actor=actor_of(caller.key_id))
         if told.name is not None:
-            await self._rows.rename(account_id, told.name, now_ms(), actor=actor_of(caller.key_id))
+            await self._rows.rename(account_id, told.name, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "account.change", account=account_id, name=told.name, plan=told.plan)
         return json_response(await self._shown(account_id))
 
@@ -127,7 +127,7 @@ class Plans:
             raise InvalidField("`monthly_credits` must not be below 0", param="monthly_credits")
         plan = Plan(id=path_id(request), monthly_mc=monthly_mc, **fields)
         new = await self._rows.find(plan.id) is None
-        await self._rows.put(plan, now_ms(), actor=actor_of(caller.key_id))
+        await self._rows.put(plan, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "plan.put", plan=plan.id, monthly_mc=monthly_mc, price_cents=plan.price_cents)
         return json_response(plan_fields(plan), 201 if new else 200)
 
@@ -179,11 +179,6 @@ def path_id(request: Request) -> str:
     if "\0" in found or len(found) > filters.MAX_TEXT:
         raise NotFound("nothing has such an id")
     return found
-
-
-def now_ms() -> int:
-    """Return the Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def _account_fields(row: AccountRow) -> JsonObject:

@@ -6,11 +6,12 @@ from starlette.responses import Response
 
 from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.accounts.keys import create_key
-from neuralrouting.api.admin import no_parameters, now_ms, path_id
+from neuralrouting.api.admin import no_parameters, path_id
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.bodies import KeyChange, NewKey, body_of
 from neuralrouting.api.changelog import changed
 from neuralrouting.api.figures import moment
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller, JsonObject
 from neuralrouting.storage.accounts import AccountRows
@@ -45,7 +46,7 @@ class Keys:
         options = KeyOptions(**{name: getattr(told, name) for name in _OPTIONS})
         actor = actor_of(caller.key_id)
         minted = await create_key(
-            self._rows, account_id, told.name, live=told.live, now_ms=now_ms(), actor=actor, options=options
+            self._rows, account_id, told.name, live=told.live, now_ms=unix_ms(), actor=actor, options=options
         )
         changed(caller, "key.create", account=account_id, made=minted.id, given=options.role, live=told.live)
         row = await self._row(minted.id)
@@ -61,7 +62,7 @@ class Keys:
         if isinstance(mode := told.routing_mode, str):
             await self._allowance.check_mode((await self._row(key_id)).account_id, mode)
         options = await self._rows.change(
-            key_id, lambda old: msgspec.structs.replace(old, **new), now_ms(), actor=actor_of(caller.key_id)
+            key_id, lambda old: msgspec.structs.replace(old, **new), unix_ms(), actor=actor_of(caller.key_id)
         )
         if options is None:
             raise NotFound(f"no key {key_id[:64]!r} that is not revoked")
@@ -72,7 +73,7 @@ class Keys:
         """Revoke a key for good; gateways refuse it within two seconds."""
         no_parameters(request)
         key_id = path_id(request)
-        if not await self._rows.revoke(key_id, now_ms(), actor=actor_of(caller.key_id)):
+        if not await self._rows.revoke(key_id, unix_ms(), actor=actor_of(caller.key_id)):
             raise NotFound(f"no key {key_id[:64]!r} that is not revoked")
         changed(caller, "key.revoke", revoked=key_id)
         return json_response({"id": key_id, "revoked": True})

@@ -1,7 +1,5 @@
 """`GET /v1/audit`: every request of an account, and of each all that was decided, tried, counted and booked."""
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -11,6 +9,7 @@ from neuralrouting.api.answers import json_response
 from neuralrouting.api.exports import CSV_HEADERS, request_blocks
 from neuralrouting.api.feedback import feedback_fields
 from neuralrouting.api.records import decision_of, entry_fields, request_fields
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import NotFound
 from neuralrouting.exchange import Caller
 from neuralrouting.storage.audit import AuditRows
@@ -38,7 +37,7 @@ class Audit:
         wanted = filters.answer_format(told, request.headers.get("accept", ""))
         filters.refuse_unknown(told, _LISTED if wanted == "json" else _EXPORTED)
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        query = filters.audit_query(told, account_id, time.time_ns() // 1_000_000)
+        query = filters.audit_query(told, account_id, unix_ms())
         if wanted == "csv":
             blocks = request_blocks(self._rows, query)
             return StreamingResponse(blocks, media_type="text/csv", headers=CSV_HEADERS | _CSV_NAME)

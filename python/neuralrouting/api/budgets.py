@@ -1,6 +1,5 @@
 """`/v1/budgets`: the bounds that an account sets to its own spending, and what is spent of each."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from neuralrouting.api.answers import json_response
 from neuralrouting.api.bodies import USD_PLACES, BudgetBody, amount, body_of
 from neuralrouting.api.changelog import changed
 from neuralrouting.api.figures import moment, money
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Budget, Caller, JsonObject
 from neuralrouting.storage.budgets import MOST_NANOUSD, BudgetRows, Window, new_budget_id
@@ -61,21 +61,21 @@ class Budgets:
     async def add(self, caller: Caller, account_id: str, told: BudgetBody) -> JsonObject:
         """Set a new budget; return it as it is shown. Raises InvalidField."""
         budget = _budget(new_budget_id(), account_id, told)
-        await self._rows.put(budget, _now_ms(), actor=actor_of(caller.key_id))
+        await self._rows.put(budget, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "budget.create", account=account_id, budget=budget.id, limit_nanousd=budget.limit_nanousd)
         return (await self._shown([budget]))[0]
 
     async def change(self, caller: Caller, account_id: str, budget_id: str, told: BudgetBody) -> JsonObject:
         """Change one budget; return it as it is shown. Raises InvalidField, NotFound."""
         budget = _budget((await self._found(budget_id, account_id)).id, account_id, told)
-        await self._rows.put(budget, _now_ms(), actor=actor_of(caller.key_id))
+        await self._rows.put(budget, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "budget.change", account=account_id, budget=budget.id, limit_nanousd=budget.limit_nanousd)
         return (await self._shown([budget]))[0]
 
     async def take_back(self, caller: Caller, account_id: str, budget_id: str) -> JsonObject:
         """Take a budget back; return that it is. Raises NotFound."""
         budget = await self._found(budget_id, account_id)
-        await self._rows.remove(budget.id, account_id, _now_ms(), actor=actor_of(caller.key_id))
+        await self._rows.remove(budget.id, account_id, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "budget.remove", account=account_id, budget=budget.id)
         return {"id": budget.id, "removed": True}
 
@@ -91,7 +91,7 @@ class Budgets:
         return budget
 
     async def _shown(self, budgets: Sequence[Budget]) -> list[JsonObject]:
-        now_ms = _now_ms()
+        now_ms = unix_ms()
         standing = {purse for budget in budgets if (purse := standing_purse(budget, now_ms)) is not None}
         known = {window.purse: window for window in await self._rows.windows_of(sorted(standing))}
         return [budget_body(budget, await self._windows(budget, known, now_ms)) for budget in budgets]
@@ -149,7 +149,3 @@ def _budget(budget_id: str, account_id: str, told: BudgetBody) -> Budget:
         told.action,
         told.warn_percent,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

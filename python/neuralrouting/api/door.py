@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import time
 from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Protocol
@@ -12,6 +11,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 from neuralrouting.accounts.directory import Directory
 from neuralrouting.accounts.keys import KeyRing
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import ServerConfig
 from neuralrouting.errors import (
     AuthenticationError,
@@ -112,7 +112,7 @@ class Door:
     ) -> Arrival:
         """Return the request of somebody who is known already; `headers` are looked at for hints alone."""
         plan = self._directory.plan_of(caller.account_id) or await self._directory.find_plan(caller.account_id)
-        return Arrival(request_id, caller, plan, _hints(endpoint, headers), started_ns, time.time_ns() // 1_000_000)
+        return Arrival(request_id, caller, plan, _hints(endpoint, headers), started_ns, unix_ms())
 
     async def body(self, headers: Wanted, protocol: HTTPProtocol) -> bytes:
         """Read the whole body; raises BodyTooLarge, UnsupportedEncoding, MalformedBody or ClientLeft."""

@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of
-from neuralrouting.api.admin import now_ms
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.bodies import DryRunBody, body_of
 from neuralrouting.api.figures import moment, money
 from neuralrouting.api.rehearsal import UNJUDGED, Change, Rehearsal, RuleTally
 from neuralrouting.api.routing import checked_rules, missing_from
 from neuralrouting.catalog import Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import Unavailable
 from neuralrouting.exchange import Caller, JsonObject
 from neuralrouting.rules import RuleSet
@@ -52,7 +52,7 @@ class DryRun:
         Raises InvalidField for rules with a mistake, Unavailable while others are tried.
         """
         rules = await checked_rules(text, self._missing)
-        query = past_query(account_id, ends, now_ms())
+        query = past_query(account_id, ends, unix_ms())
         if self._running >= AT_ONCE:
             raise Unavailable("other dry runs are under way; try again", retry_after_s=5)
         self._running += 1

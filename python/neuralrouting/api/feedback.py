@@ -1,7 +1,6 @@
 """`POST /v1/feedback`: what somebody says of an answer. It moves the cells of the confidence matrix, gently."""
 
 import asyncio
-import time
 from typing import Final
 
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from neuralrouting.api.access import AccountBook, account_of
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.bodies import FeedbackBody, body_of
 from neuralrouting.api.figures import moment
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller, JsonObject
 from neuralrouting.storage.audit import AuditRows
@@ -49,7 +49,7 @@ class FeedbackDesk:
             comment,
             row.task if moves else None,
             row.deployment,
-            time.time_ns() // 1_000_000,
+            unix_ms(),
         )
         await self._rows.put(said)
         body_told: JsonObject = {"object": "feedback", "account": account_id, **feedback_fields(said), "counts": moves}

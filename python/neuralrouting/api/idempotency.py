@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ import msgspec
 
 from neuralrouting.api.recording import Recording, Responder
 from neuralrouting.api.wire import request_headers
+from neuralrouting.clock import unix_ms
 from neuralrouting.engine import Inspection
 from neuralrouting.errors import (
     IdempotencyInFlight,
@@ -182,13 +182,13 @@ class Idempotency:
 
     async def _claimed(self, claim: Claim, deadline_s: float) -> Stored | None:
         while True:
-            now_ms = _now_ms()
+            now_ms = unix_ms()
             found = await self._rows.begin(claim, self._worker_id, now_ms, now_ms + CLAIM_MS)
             while isinstance(found, Running):
                 if _now_s() >= deadline_s:
                     raise _in_flight()
                 await asyncio.sleep(POLL_S)
-                found = await self._rows.find(claim, _now_ms())
+                found = await self._rows.find(claim, unix_ms())
             if isinstance(found, Mismatch):
                 raise IdempotencyMismatch(
                     "this Idempotency-Key came with another request before; use a new key for a new request",
@@ -226,7 +226,7 @@ class Idempotency:
             if answer is None:
                 await self._rows.abandon(claim, self._worker_id)
             else:
-                await self._rows.finish(claim, self._worker_id, answer, _now_ms() + self._kept_ms)
+                await self._rows.finish(claim, self._worker_id, answer, unix_ms() + self._kept_ms)
         except Unavailable as error:
             _log.warning("an Idempotency-Key waits to be settled: %s", error.message)
             return False
@@ -241,7 +241,7 @@ class Idempotency:
         while True:
             await asyncio.sleep(self._sweep_s)
             try:
-                now_ms = _now_ms()
+                now_ms = unix_ms()
                 if self._flights:
                     await self._rows.extend(self._worker_id, now_ms + CLAIM_MS)
                 while await self._rows.purge(now_ms):
@@ -292,7 +292,3 @@ def _in_flight() -> IdempotencyInFlight:
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

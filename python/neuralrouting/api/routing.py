@@ -11,11 +11,11 @@ from starlette.responses import Response
 from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.api import filters
 from neuralrouting.api.access import AccountBook, account_of
-from neuralrouting.api.admin import now_ms
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.bodies import RoutingRulesBody, RoutingSettingsBody, body_of
 from neuralrouting.api.changelog import changed
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import InvalidField, MalformedBody, NotFound
 from neuralrouting.exchange import Caller, JsonObject
 from neuralrouting.rules import RuleSet, RulesRejected, read_rules, write_line
@@ -112,7 +112,7 @@ class Routing:
     async def _change(
         self, caller: Caller, account_id: str, edit: Callable[[RoutingSettings], RoutingSettings]
     ) -> RoutingSettings:
-        stored = await self._rows.change(account_id, edit, now_ms(), actor=actor_of(caller.key_id))
+        stored = await self._rows.change(account_id, edit, unix_ms(), actor=actor_of(caller.key_id))
         if stored is None:
             raise NotFound(f"no account {account_id!r}")
         return stored

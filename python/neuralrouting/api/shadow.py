@@ -1,6 +1,5 @@
 """`/v1/shadow`: what shadow audits have found for an account, what they cost, and a person's word on them."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
@@ -14,6 +13,7 @@ from neuralrouting.api.bodies import VerdictBody, body_of
 from neuralrouting.api.changelog import changed
 from neuralrouting.api.figures import moment, money
 from neuralrouting.catalog import nanousd_of
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import ShadowConfig
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller, JsonObject
@@ -85,13 +85,13 @@ class Shadow:
     async def take_verdict(self, caller: Caller, account_id: str, audit_id: str, verdict: Verdict | None) -> JsonObject:
         """Set a person's verdict on an audit of this account, None takes it back; return the audit. Raises NotFound."""
         fields = await self._found(account_id, audit_id)
-        await self._audits.judge_as_person(account_id, audit_id, verdict, _now_ms(), actor=actor_of(caller.key_id))
+        await self._audits.judge_as_person(account_id, audit_id, verdict, unix_ms(), actor=actor_of(caller.key_id))
         changed(caller, "shadow.verdict", account=account_id, audit=audit_id, verdict=verdict)
         return fields | {"human": verdict}
 
     async def figures(self, account_id: str, newest: int | None = None) -> JsonObject:
         """Return how the audits of an account, or its newest, ended, and what they cost today."""
-        return await shadow_figures(self._audits, account_id, self._settings, _now_ms(), newest)
+        return await shadow_figures(self._audits, account_id, self._settings, unix_ms(), newest)
 
     async def listed(self, account_id: str, told: filters.Told) -> JsonObject:
         """Return a page of an account's audits; `told` narrows it and tells its `limit` and `cursor`."""
@@ -190,7 +190,3 @@ def _rate(name: str, hits: int, n: int) -> JsonObject:
 
 def _audits(sums: Iterable[ShadowSums]) -> int:
     return sum(one.audits for one in sums)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,7 +1,6 @@
 """`GET /v1/usage` and what hangs on it: an account's figures, from sums that are kept up to date."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import get_args
 
@@ -13,6 +12,7 @@ from neuralrouting.api.access import AccountBook, account_of
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.figures import biggest_body, csv_blocks, session_body, usage_body
 from neuralrouting.api.premium import Premium
+from neuralrouting.clock import unix_ms
 from neuralrouting.errors import InvalidField, NotFound
 from neuralrouting.exchange import Caller
 from neuralrouting.storage.audit import AuditQuery
@@ -46,7 +46,7 @@ class Usage:
             return await self._session(told, caller)
         filters.refuse_unknown(told, (*_SUMS, "session"))
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        query = filters.usage_query(told, account_id, _now_ms())
+        query = filters.usage_query(told, account_id, unix_ms())
         wanted = filters.answer_format(told, request.headers.get("accept", ""))
         if "sort" in told:
             if wanted != "json":
@@ -77,7 +77,7 @@ class Usage:
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, ("account", *filters.RANGE))
         account_id = await account_of(caller, told.get("account"), self._accounts)
-        return json_response(await self._premium.body(AuditQuery(account_id, *filters.time_range(told, _now_ms()))))
+        return json_response(await self._premium.body(AuditQuery(account_id, *filters.time_range(told, unix_ms()))))
 
     async def _session(self, told: filters.Told, caller: Caller) -> Response:
         if odd := [name for name in told if name not in _SESSION]:
@@ -98,7 +98,3 @@ class Usage:
                 f"more than {most} rows; group by less, take a shorter range, or filter", param="group_by"
             )
         return rows
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from neuralrouting.accounts.allowance import Allowance
 from neuralrouting.accounts.orders import Orders
 from neuralrouting.api.budgets import Budgets
+from neuralrouting.api.cache import Cache
 from neuralrouting.api.confidence import ConfidenceMatrix, MatrixProofs
 from neuralrouting.api.door import Door
 from neuralrouting.api.dry_run import DryRun
@@ -28,7 +29,7 @@ from neuralrouting.dashboard.page import Section
 from neuralrouting.dashboard.render import Renderer
 from neuralrouting.dashboard.routes import Pages
 from neuralrouting.dashboard.views.attribution import AttributionPage, AttributionRows
-from neuralrouting.dashboard.views.cache import Cache, CacheRows
+from neuralrouting.dashboard.views.cache import CachePage
 from neuralrouting.dashboard.views.control_center import ControlCenter, ControlRows
 from neuralrouting.dashboard.views.keys import KeysAndPlans, KeysRows
 from neuralrouting.dashboard.views.layers import Layers
@@ -138,10 +139,8 @@ def _machine(running: Running, routing: Routing) -> Section:
     matrix = ConfidenceMatrix(ConfidenceRows(database), learning.confidence, learning.rebuild, accounts)
     editor = RulesEditor(routing, DryRun(PastRows(database), accounts, catalog), catalog, config.routing)
     routing_page = RoutingPage(RoutingParts(routing, matrix, running.shadow, catalog, running.speeds), editor)
-    stored = CacheRows(
-        UsageRows(database), EntryRows(database), Purges(database), Judgements(database), running.obey
-    )  # fmt: skip
-    cache = Cache(stored, config.cache, config.semantic_cache)
+    stored = Cache(EntryRows(database), Purges(database), Judgements(database), accounts, running.obey)
+    cache = CachePage(UsageRows(database), stored, config.cache, config.semantic_cache)
     providers = Providers(CallRows(database), catalog, running.speeds)
     layers = Layers(learning.confidence, running.orders, config.shadow, catalog.baseline)
     playground = Playground(

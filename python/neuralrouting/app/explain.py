@@ -10,6 +10,7 @@ from neuralrouting.accounts.directory import Directory
 from neuralrouting.accounts.shields import Shields
 from neuralrouting.app import parts
 from neuralrouting.catalog import Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import Config
 from neuralrouting.errors import NotFound
 from neuralrouting.exchange import Arrival, Caller, Decision, Hints, Plan
@@ -40,7 +41,7 @@ async def explained(config: Config, catalog: Catalog, account_id: str, body: byt
     async with _parts(config, catalog) as (explaining, directory):
         plan = await _plan(directory, account_id, config.billing.default_plan)
         caller = Caller(account_id, "explain", live=True)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         arrival = Arrival("explain", caller, plan, Hints("/v1/chat/completions"), time.perf_counter_ns(), now_ms)
         return await asyncio.to_thread(explaining.explain, body, arrival)
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neuralrouting.cli.options import Commands, ask_database, cli_actor, config_option, json_option, load, now_ms
+from neuralrouting.cli.options import Commands, ask_database, cli_actor, config_option, json_option, load
 from neuralrouting.cli.show import print_json, print_table, time_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -62,7 +63,7 @@ def create_account(account_id: str, name: str | None, plan: str | None, path: Pa
     plan_id = plan or load(path).config.billing.default_plan
     shown = account_id if name is None else name
     made = ask_database(
-        path, lambda database: AccountRows(database).ensure(account_id, shown, now_ms(), plan_id, actor=cli_actor())
+        path, lambda database: AccountRows(database).ensure(account_id, shown, unix_ms(), plan_id, actor=cli_actor())
     )
     if not made:
         raise click.ClickException(f"there is an account {account_id!r} already; see `neuralrouting accounts list`")
@@ -86,7 +87,7 @@ def set_plan(account_id: str, plan_id: str, path: Path | None, *, as_json: bool)
     from neuralrouting.storage.accounts import AccountRows
 
     ask_database(
-        path, lambda database: AccountRows(database).set_plan(account_id, plan_id, now_ms(), actor=cli_actor())
+        path, lambda database: AccountRows(database).set_plan(account_id, plan_id, unix_ms(), actor=cli_actor())
     )
     if as_json:
         print_json({"id": account_id, "plan": plan_id})

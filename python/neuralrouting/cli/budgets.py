@@ -14,9 +14,9 @@ from neuralrouting.cli.options import (
     cli_actor,
     config_option,
     json_option,
-    now_ms,
 )
 from neuralrouting.cli.show import print_json, print_table, time_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -53,7 +53,7 @@ def list_budgets(account: str, path: Path | None, *, as_json: bool) -> None:
     async def ask(database: "Database") -> "list[tuple[Budget, list[Window]]]":
         rows = BudgetRows(database)
         found = await rows.of_account(account)
-        return [(budget, await rows.windows(budget, epoch_ms(budget.period, now_ms()))) for budget in found]
+        return [(budget, await rows.windows(budget, epoch_ms(budget.period, unix_ms()))) for budget in found]
 
     facts = [_facts(budget, windows) for budget, windows in ask_database(path, ask)]
     if as_json:
@@ -120,7 +120,7 @@ def set_budget(account: str, *, told: dict[str, Any], path: Path | None, as_json
         for had in await rows.of_account(account):
             if _same(had, wanted):
                 wanted = Budget(had.id, account, **told)
-        await rows.put(wanted, now_ms(), actor=cli_actor())
+        await rows.put(wanted, unix_ms(), actor=cli_actor())
         return wanted
 
     facts = _facts(ask_database(path, put), [])
@@ -145,7 +145,7 @@ def remove_budget(budget_id: str, account: str, path: Path | None, *, as_json: b
     from neuralrouting.storage.budgets import BudgetRows
 
     removed = ask_database(
-        path, lambda database: BudgetRows(database).remove(budget_id, account, now_ms(), actor=cli_actor())
+        path, lambda database: BudgetRows(database).remove(budget_id, account, unix_ms(), actor=cli_actor())
     )
     if not removed:
         raise click.ClickException(

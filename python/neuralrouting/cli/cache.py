@@ -13,9 +13,9 @@ from neuralrouting.cli.options import (
     cli_actor,
     config_option,
     json_option,
-    now_ms,
 )
 from neuralrouting.cli.show import print_json, print_table
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -80,7 +80,7 @@ def stats(path: Path | None, account: str, *, as_json: bool) -> None:
 
     async def ask(database: "Database") -> dict[str, Any]:
         await check_account(database, account)
-        sums = await EntryRows(database).statistics(account, now_ms())
+        sums = await EntryRows(database).statistics(account, unix_ms())
         counts = await Judgements(database).counts(account)
         judged = sum(verdicts.judged for verdicts in counts.values())
         wrong = sum(verdicts.disagreed for verdicts in counts.values())
@@ -124,7 +124,7 @@ def purge(  # noqa: PLR0913  each is an option
     async def ask(database: "Database") -> int:
         await check_account(database, account)
         return await Purges(database).purge(
-            account, key=key, scope=only, pattern=pattern, now_ms=now_ms(), actor=cli_actor()
+            account, key=key, scope=only, pattern=pattern, now_ms=unix_ms(), actor=cli_actor()
         )
 
     purged = ask_database(path, ask)

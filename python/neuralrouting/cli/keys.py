@@ -15,9 +15,9 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
 )
 from neuralrouting.cli.show import key_facts, option_facts, print_json, print_table
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -86,9 +86,9 @@ def create_key(account: str, name: str, *, test: bool, told: dict[str, Any], pat
 
     async def ask(database: "Database") -> "MintedKey":
         actor = cli_actor()
-        await AccountRows(database).ensure(account, account, now_ms(), plan_id, actor=actor)
+        await AccountRows(database).ensure(account, account, unix_ms(), plan_id, actor=actor)
         return await make(
-            KeyRows(database), account, name, live=not test, now_ms=now_ms(), actor=actor, options=options
+            KeyRows(database), account, name, live=not test, now_ms=unix_ms(), actor=actor, options=options
         )
 
     minted = ask_database(path, ask)
@@ -138,7 +138,7 @@ def set_key(key_id: str, *, told: dict[str, Any], path: Path | None, as_json: bo
 
     changes = _changes(told)
     options = _with_keys(
-        path, lambda rows: rows.change(key_id, lambda had: replace(had, **changes), now_ms(), actor=cli_actor())
+        path, lambda rows: rows.change(key_id, lambda had: replace(had, **changes), unix_ms(), actor=cli_actor())
     )
     if options is None:
         raise click.ClickException(f"no key {key_id!r} that could be changed; see `neuralrouting keys list`")
@@ -160,7 +160,7 @@ def revoke_key(key_id: str, path: Path | None, *, as_json: bool) -> None:
     \b
       neuralrouting keys revoke 0aB3dE6fG9hJ
     """
-    if not _with_keys(path, lambda rows: rows.revoke(key_id, now_ms(), actor=cli_actor())):
+    if not _with_keys(path, lambda rows: rows.revoke(key_id, unix_ms(), actor=cli_actor())):
         raise click.ClickException(f"no key {key_id!r} that could be revoked; see `neuralrouting keys list`")
     if as_json:
         print_json({"id": key_id, "revoked": True})

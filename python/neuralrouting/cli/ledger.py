@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neuralrouting.cli.options import Commands, ask_database, config_option, json_option, now_ms
+from neuralrouting.cli.options import Commands, ask_database, config_option, json_option
 from neuralrouting.cli.show import print_json
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -43,7 +44,7 @@ def verify(path: Path | None, *, as_json: bool) -> None:
     from neuralrouting.storage.verify import verify as check
 
     async def ask(database: "Database") -> "tuple[int, int, list[Breach]]":
-        breaches = await check(database, now_ms())
+        breaches = await check(database, unix_ms())
         [(accounts, rows)] = await database.fetch(_COUNT)
         return int(accounts), int(rows), breaches
 

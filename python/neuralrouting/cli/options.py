@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -135,8 +134,3 @@ def cli_actor() -> "Actor":
     except (KeyError, OSError):  # a user without a name, as in a container
         name = str(os.getuid())
     return Actor(f"cli:{name}")
-
-
-def now_ms() -> int:
-    """Return the Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -14,9 +14,9 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
 )
 from neuralrouting.cli.show import limit_text, print_json, print_table
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -95,7 +95,7 @@ def set_plan(plan_id: str, *, told: dict[str, Any], path: Path | None, as_json: 
                 raise click.UsageError(f"there is no plan {plan_id!r} yet: a new one needs --monthly-credits")
             plan = Plan(plan_id, plan_id, 0, None, None, None, None, ("auto",), force_model=False)
         plan = replace(plan, **changes)
-        await rows.put(plan, now_ms(), actor=cli_actor())
+        await rows.put(plan, unix_ms(), actor=cli_actor())
         return plan
 
     facts = _facts(ask_database(path, put))

@@ -14,9 +14,9 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
 )
 from neuralrouting.cli.show import print_json
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -67,7 +67,7 @@ def report(
     from neuralrouting.reports.facts import report_body
     from neuralrouting.reports.typeset import MISSING, installed, typeset
 
-    wanted_month = month_of(now_ms()).on(-1) if month is None else read_month(month, now_ms())
+    wanted_month = month_of(unix_ms()).on(-1) if month is None else read_month(month, unix_ms())
     if not as_json and not installed():
         raise Unavailable(MISSING, code="not_installed")
     _say(f"reading {wanted_month} of {account} ...")
@@ -94,7 +94,7 @@ def _read(path: Path | None, account: str, month: "Month", wanted: "Attribution"
 
     async def ask(database: "Database") -> "MonthlyReport":
         reports = Reports(database, catalog, matrix_settings(loaded.config))
-        return await reports.month(account, month, now_ms(), wanted)
+        return await reports.month(account, month, unix_ms(), wanted)
 
     return ask_database(path, ask)
 

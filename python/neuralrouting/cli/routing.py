@@ -16,10 +16,10 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
     text_of,
 )
 from neuralrouting.cli.show import print_json, print_table
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -132,7 +132,7 @@ def dry_run(
     from neuralrouting.api.dry_run import past_query, rehearse
     from neuralrouting.storage.past import PastRows
 
-    found, query = _read(path, file)[1], past_query(account, {"from": told_from, "to": told_to}, now_ms())
+    found, query = _read(path, file)[1], past_query(account, {"from": told_from, "to": told_to}, unix_ms())
     catalog = catalog_of(load(path))
 
     async def ask(database: "Database") -> "JsonObject":
@@ -243,7 +243,7 @@ def _change(
 
     async def ask(database: "Database") -> "RoutingSettings | None":
         await check(Allowance(database))
-        return await RoutingSettingsRows(database).change(account, edit, now_ms(), actor=cli_actor())
+        return await RoutingSettingsRows(database).change(account, edit, unix_ms(), actor=cli_actor())
 
     stored = ask_database(path, ask)
     if stored is None:

@@ -14,9 +14,9 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
 )
 from neuralrouting.cli.show import print_json, print_table
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -55,7 +55,7 @@ def status(path: Path | None, account: str, *, as_json: bool) -> None:
 
     async def ask(database: "Database") -> dict[str, Any]:
         await _check_account(database, account)
-        return await shadow_figures(ShadowAudits(database), account, settings, now_ms())
+        return await shadow_figures(ShadowAudits(database), account, settings, unix_ms())
 
     figures = ask_database(path, ask)
     if as_json:
@@ -119,7 +119,7 @@ def verdict(audit: str, said: str, path: Path | None, account: str) -> None:
 
     async def ask(database: "Database") -> bool:
         await _check_account(database, account)
-        return await ShadowAudits(database).judge_as_person(account, audit, human, now_ms(), actor=cli_actor())
+        return await ShadowAudits(database).judge_as_person(account, audit, human, unix_ms(), actor=cli_actor())
 
     if not ask_database(path, ask):
         raise NotFound(f"no shadow audit {audit[:64]!r} of account {account}")

@@ -13,10 +13,10 @@ from neuralrouting.cli.options import (
     config_option,
     json_option,
     load,
-    now_ms,
     text_of,
 )
 from neuralrouting.cli.show import hit_cells, print_json, print_table, verdict_facts
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -179,6 +179,6 @@ def clear(account: str, path: Path | None, *, as_json: bool) -> None:
 def _put(path: Path | None, account: str, toml: str) -> None:
     from neuralrouting.storage.rules import RuleRows
 
-    stored = ask_database(path, lambda database: RuleRows(database).put(account, toml, now_ms(), actor=cli_actor()))
+    stored = ask_database(path, lambda database: RuleRows(database).put(account, toml, unix_ms(), actor=cli_actor()))
     if not stored:
         raise click.ClickException(f"no account {account!r}; `neuralrouting keys create --account` makes one")

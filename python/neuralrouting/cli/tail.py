@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from neuralrouting.cli.options import account_option, ask_database, check_account, config_option, now_ms
+from neuralrouting.cli.options import account_option, ask_database, check_account, config_option
 from neuralrouting.cli.show import safe_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -60,7 +61,7 @@ def tail(account: str, lines: int, path: Path | None, *, as_json: bool, **option
     from neuralrouting.api import filters
 
     told = {name.removeprefix("told_"): value for name, value in options.items() if value is not None}
-    query = filters.audit_query(told, account, now_ms())
+    query = filters.audit_query(told, account, unix_ms())
     show = _print_json if as_json else _print_line
     try:
         ask_database(path, lambda database: _follow(database, query, lines, show))

@@ -13,10 +13,10 @@ from neuralrouting.cli.options import (
     check_account,
     config_option,
     json_option,
-    now_ms,
 )
 from neuralrouting.cli.report import narrowing
 from neuralrouting.cli.show import print_json, print_table, safe_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -60,7 +60,7 @@ def top(kind: str, account: str, told: dict[str, str], limit: int, path: Path | 
     from neuralrouting.storage.usage import UsageRows
 
     (group,) = filters.groups({"group_by": kind.removesuffix("s")})
-    query = filters.usage_query(told, account, now_ms())
+    query = filters.usage_query(told, account, unix_ms())
 
     async def ask(database: "Database") -> "tuple[Highest, list[UsageRow]]":
         await check_account(database, account)

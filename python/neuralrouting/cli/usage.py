@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from neuralrouting.cli.options import account_option, ask_database, config_option, json_option, now_ms
+from neuralrouting.cli.options import account_option, ask_database, config_option, json_option
 from neuralrouting.cli.show import print_json, print_table, safe_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -68,7 +69,7 @@ def usage(account: str, path: Path | None, *, as_csv: bool, as_json: bool, **opt
         return
     from neuralrouting.api import figures, filters
 
-    query = filters.usage_query(told, account, now_ms())
+    query = filters.usage_query(told, account, unix_ms())
     if as_csv:
         rows = _ask(path, account, lambda database: _sums(database, query))
         for block in figures.csv_blocks(query.groups, rows):
@@ -194,7 +195,7 @@ def _listed(path: Path | None, account: str, told: dict[str, str]) -> "JsonObjec
     from neuralrouting.api.records import request_fields
     from neuralrouting.storage.audit import AuditRows
 
-    query = filters.audit_query(told, account, now_ms())
+    query = filters.audit_query(told, account, unix_ms())
     limit, after = filters.page_size(told), filters.place_at(told.get("cursor"))
     page = _ask(path, account, lambda database: AuditRows(database).page(query, limit, after))
     behind = filters.cursor_of(page.behind) if page.behind is not None else None
@@ -239,7 +240,7 @@ def _print_days(query: "UsageQuery", days: "list[UsageRow]", before: "list[Usage
 
     spent = {int(row.group[0]): row.sums.cost_nanousd for row in days if not row.simulated}
     first = query.from_ms - query.from_ms % DAY_MS
-    shown = [spent.get(day, 0) for day in range(first, max(first + 1, min(query.to_ms, now_ms())), DAY_MS)]
+    shown = [spent.get(day, 0) for day in range(first, max(first + 1, min(query.to_ms, unix_ms())), DAY_MS)]
     if 1 < len(shown) <= MAX_DAYS and any(shown):
         highest = max(spent, key=lambda day: spent[day])
         most = f"most {short_usd(spent[highest])} on {moment(highest)[:10]}"

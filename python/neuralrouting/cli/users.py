@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from neuralrouting.cli.options import Commands, ask_database, cli_actor, config_option, json_option, load, now_ms
+from neuralrouting.cli.options import Commands, ask_database, cli_actor, config_option, json_option, load
 from neuralrouting.cli.show import print_json, print_table, time_text
+from neuralrouting.clock import unix_ms
 
 # Everything else is imported where it is used, so that `--help` starts fast.
 # `\b` is click's mark for lines that it must not wrap.
@@ -74,8 +75,8 @@ def add_user(email: str, role: "UserRole", account: str, minutes: int, path: Pat
 
     async def ask(database: "Database") -> "tuple[UserRow, str]":
         new = NewUser(account, email_of(email), role)
-        await AccountRows(database).ensure(account, account, now_ms(), plan_id, actor=cli_actor())
-        user = await UserRows(database).add(new, now_ms(), actor=cli_actor())
+        await AccountRows(database).ensure(account, account, unix_ms(), plan_id, actor=cli_actor())
+        user = await UserRows(database).add(new, unix_ms(), actor=cli_actor())
         return user, await _link_of(database, user, minutes)
 
     user, link = ask_database(path, ask)
@@ -129,7 +130,7 @@ def disable_user(email: str, path: Path | None, *, as_json: bool) -> None:
     \b
       neuralrouting users disable ann@example.com
     """
-    user = _changed(path, email, lambda rows, user: rows.set_disabled(user.id, now_ms(), actor=cli_actor()))
+    user = _changed(path, email, lambda rows, user: rows.set_disabled(user.id, unix_ms(), actor=cli_actor()))
     _say(user, f"{user.email} is disabled", as_json=as_json)
 
 
@@ -165,7 +166,7 @@ def show_sessions(email: str, path: Path | None, *, end: bool, as_json: bool) ->
 
     async def ask(database: "Database") -> "list[SessionRow]":
         user, rows = await _found(database, email), SignInRows(database)
-        found = [one for one in await rows.of_user(user.id) if alive(one, now_ms(), idle_ms)]
+        found = [one for one in await rows.of_user(user.id) if alive(one, unix_ms(), idle_ms)]
         if end:
             await rows.end_all(user.id)
         return found
@@ -234,7 +235,7 @@ async def _link_of(database: "Database", user: "UserRow", minutes: int) -> str:
     from neuralrouting.storage.sign_in import SignInRows
 
     return await make_link(
-        SignInRows(database), user.account_id, user.id, now_ms(), minutes * 60_000, actor=cli_actor()
+        SignInRows(database), user.account_id, user.id, unix_ms(), minutes * 60_000, actor=cli_actor()
     )
 
 

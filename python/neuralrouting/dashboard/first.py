@@ -4,9 +4,9 @@ from collections.abc import MutableMapping
 from typing import Final
 
 from neuralrouting.accounts.passwords import Passwords
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import ADMIN_EMAIL_VARIABLE, ADMIN_PASSWORD_VARIABLE, Config
 from neuralrouting.dashboard.links import make_link
-from neuralrouting.dashboard.session import now_ms
 from neuralrouting.errors import ConfigError, InvalidField
 from neuralrouting.storage.accounts import AccountRows
 from neuralrouting.storage.database import Database
@@ -28,7 +28,7 @@ async def first_link(database: Database, config: Config, environ: MutableMapping
     if await users.any():
         return None
     if not email and not password:
-        return await make_link(SignInRows(database), DEFAULT_ACCOUNT, None, now_ms(), actor=GATEWAY)
+        return await make_link(SignInRows(database), DEFAULT_ACCOUNT, None, unix_ms(), actor=GATEWAY)
     if not email or not password:
         raise ConfigError(f"the first user needs both {ADMIN_EMAIL_VARIABLE} and {ADMIN_PASSWORD_VARIABLE}")
     await _make_owner(database, config.billing.default_plan, email, password)
@@ -44,5 +44,5 @@ async def _make_owner(database: Database, plan_id: str, email: str, password: st
         raise ConfigError(f"{variable}: {error.message}") from error
     finally:
         passwords.close()
-    await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, now_ms(), plan_id, actor=GATEWAY)
-    await UserRows(database).add(owner, now_ms(), actor=GATEWAY)
+    await AccountRows(database).ensure(DEFAULT_ACCOUNT, DEFAULT_ACCOUNT, unix_ms(), plan_id, actor=GATEWAY)
+    await UserRows(database).add(owner, unix_ms(), actor=GATEWAY)

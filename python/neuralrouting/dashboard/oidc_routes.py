@@ -7,10 +7,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from neuralrouting.api import filters
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.oidc import Identity, Provider, Trip
 from neuralrouting.dashboard.render import HEADERS
 from neuralrouting.dashboard.routes import local_path
-from neuralrouting.dashboard.session import SessionGate, now_ms
+from neuralrouting.dashboard.session import SessionGate
 from neuralrouting.dashboard.signing import Guard
 from neuralrouting.errors import PermissionDenied
 from neuralrouting.storage.accounts import AccountRows
@@ -42,13 +43,13 @@ class OidcSigning:
         ]
 
     async def _leave(self, request: Request) -> Response:
-        trip = Trip.begun(local_path(request.query_params.get("next", "/")), now_ms())
+        trip = Trip.begun(local_path(request.query_params.get("next", "/")), unix_ms())
         response = RedirectResponse(await self._provider.address(trip, self._back(request)), 303, headers=HEADERS)
         self._keep(response, request, trip.cookie(), 600)
         return response
 
     async def _return(self, request: Request) -> Response:
-        trip = Trip.read(request.cookies.get(self._cookie(request), ""), now_ms())
+        trip = Trip.read(request.cookies.get(self._cookie(request), ""), unix_ms())
         if trip is None:
             raise PermissionDenied("this sign-in was not begun in this browser, or too long ago; try again")
         told = filters.parameters(request.query_params.multi_items())
@@ -67,9 +68,9 @@ class OidcSigning:
         account = self._provider.settings.account
         user = await self._users.of_subject(who.subject) or await self._users.of_email(who.email)
         if user is None:
-            await self._accounts.ensure(account, account, now_ms(), self._plan_id, actor=GATEWAY)
+            await self._accounts.ensure(account, account, unix_ms(), self._plan_id, actor=GATEWAY)
             return await self._users.add(
-                NewUser(account, who.email, who.role, subject=who.subject), now_ms(), actor=GATEWAY
+                NewUser(account, who.email, who.role, subject=who.subject), unix_ms(), actor=GATEWAY
             )
         if user.account_id != account or user.disabled_ms is not None:
             raise _closed()

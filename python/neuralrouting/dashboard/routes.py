@@ -1,6 +1,5 @@
 """Pages, forms and services as routes: who may, what was asked, which answer; every failure as a page or as JSON."""
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,6 +9,7 @@ from starlette.routing import Route
 
 from neuralrouting.api import filters
 from neuralrouting.api.answers import error_response, json_response
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard import charts
 from neuralrouting.dashboard.filterbar import PARAMETERS, read_bar
 from neuralrouting.dashboard.origin import refuse_foreign
@@ -171,7 +171,7 @@ async def read_form(request: Request) -> Form:
 def _ask(page: Page, request: Request, viewer: Viewer, told: filters.Told) -> Ask:
     taken = (*(PARAMETERS if page.filters else ()), *page.parameters, *_LOCAL)
     filters.refuse_unknown(told, taken)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = unix_ms()
     if any("\0" in value for value in request.path_params.values()):
         raise NotFound("no such page")
     return Ask(viewer, read_bar(told if page.filters else {}, now_ms), told, request.path_params, now_ms)

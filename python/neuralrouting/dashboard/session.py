@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from neuralrouting.api.door import Door, wanted
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.origin import refuse_foreign
 from neuralrouting.dashboard.site import Site
 from neuralrouting.dashboard.viewer import Viewer
@@ -28,11 +28,6 @@ _TOKEN_CHARS = 43
 """32 random bytes in base64url."""
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _KEYS = ("authorization", "x-api-key")
-
-
-def now_ms() -> int:
-    """Return the Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def digest_of(token: str) -> bytes:
@@ -56,7 +51,7 @@ class SessionGate:
     `clock` gives Unix milliseconds.
     """
 
-    def __init__(self, door: Door, rows: SignInRows, site: Site, *, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(self, door: Door, rows: SignInRows, site: Site, *, clock: Callable[[], int] = unix_ms) -> None:
         self.site: Final = site
         self.idle_ms: Final = int(site.config.session_idle_hours * _HOUR_MS)
         self.most_ms: Final = int(site.config.session_days * _DAY_MS)

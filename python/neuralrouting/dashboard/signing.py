@@ -9,10 +9,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from neuralrouting.accounts.passwords import PASSWORD_LEAST, PASSWORD_MOST, Passwords, check_password
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.origin import refuse_foreign
 from neuralrouting.dashboard.render import HEADERS, Renderer
 from neuralrouting.dashboard.routes import local_path, read_form
-from neuralrouting.dashboard.session import SessionGate, digest_of, now_ms
+from neuralrouting.dashboard.session import SessionGate, digest_of
 from neuralrouting.dashboard.throttle import Throttle
 from neuralrouting.errors import AuthenticationError, BodyTooLarge, NeuralRoutingError, NotFound, PermissionDenied
 from neuralrouting.storage.accounts import AccountRows
@@ -103,7 +104,7 @@ class Signing:
     async def _sign_in(self, request: Request, email: str, password: str) -> str:
         """Return the token of a new session. Raises AuthenticationError, RateLimited, Unavailable."""
         address = self._gate.site.address(request)
-        await self._throttle.tried(email, address, now_ms())
+        await self._throttle.tried(email, address, unix_ms())
         user, stored = await self._users.with_hash(email) or (None, None)
         if user is not None and user.disabled_ms is not None:
             user, stored = None, None
@@ -120,14 +121,14 @@ class Signing:
         return token
 
     async def _link_page(self, request: Request) -> Response:
-        link = await self._rows.link(digest_of(request.path_params["token"]), now_ms())
+        link = await self._rows.link(digest_of(request.path_params["token"]), unix_ms())
         if link is None:
             raise NotFound(GONE)
         return self._link_form(link)
 
     async def _use_link(self, request: Request) -> Response:
         form, digest = await read_form(request), digest_of(request.path_params["token"])
-        link = await self._rows.link(digest, now_ms())
+        link = await self._rows.link(digest, unix_ms())
         if link is None:
             raise NotFound(GONE)
         try:
@@ -140,7 +141,7 @@ class Signing:
         password, email = form.get("password"), None
         if link.user is None:
             email = email_of(form.get("email", ""))
-            await self._accounts.ensure(link.account_id, link.account_id, now_ms(), self._plan_id, actor=GATEWAY)
+            await self._accounts.ensure(link.account_id, link.account_id, unix_ms(), self._plan_id, actor=GATEWAY)
         if password is not None:
             check_password(password)
         elif link.needs_password:

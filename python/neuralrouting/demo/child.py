@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from neuralrouting.accounts.keys import create_key
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import Config
 from neuralrouting.errors import ConfigError, Unavailable
 from neuralrouting.storage.accounts import AccountRows
@@ -121,7 +122,7 @@ def _new_home(home: Path) -> Path:
 async def _make_key(home: Path) -> str:
     database = await open_database(None, home)
     try:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         await AccountRows(database).ensure("demo", "demo", now_ms, actor=GATEWAY)
         minted = await create_key(KeyRows(database), "demo", "demo", live=True, now_ms=now_ms, actor=GATEWAY)
     finally:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
+from neuralrouting.clock import unix_ms
 from neuralrouting.engine import CachedReply, Engine, Inspection
 from neuralrouting.exchange import Arrival, CacheEntry, Caller, Decider, Hints, Plan
 from neuralrouting.intervals import percentile, wilson
@@ -95,7 +96,7 @@ class CacheTrial:
     async def _store(self, first: Inspection) -> None:
         """Store as a gateway does, the second embedder's vector with it."""
         embedder = self._engine.embedder if first.probe is not None else None
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         entry = CacheEntry(
             first.key, "evaluation", ANSWER, "none/none", simulated=True, prompt_tokens=0, completion_tokens=0,
             stored_ms=now_ms, expires_ms=now_ms + DAY_MS, scope=first.scope, probe=first.probe, embedder=embedder,

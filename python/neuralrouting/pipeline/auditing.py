@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import secrets
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, Protocol
@@ -13,6 +12,7 @@ import msgspec
 
 from neuralrouting.accounts.bounds import Size, output_bound
 from neuralrouting.catalog import Deployment, nanousd_of
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import Config
 from neuralrouting.engine import Engine, Inspection, RejectedBody, estimate_tokens
 from neuralrouting.errors import NotFound
@@ -180,7 +180,7 @@ class Auditor:
         most = most_of(job.arms.asked, job.size, plan.output_limit)
         if plan.judge is not None:
             most += 2 * most_of(plan.judge, plan.ballot, JUDGE_TOKENS)
-        wanted = SetAside(job.account_id, _now_ms() // DAY_MS, most)
+        wanted = SetAside(job.account_id, unix_ms() // DAY_MS, most)
         return wanted if await self._records.audits.set_aside(wanted, self._daily_nanousd) else None
 
     def _task(self, job: Job) -> Task:
@@ -265,7 +265,7 @@ class Auditor:
             reason=finding.reason,
             cost_nanousd=called.cost_nanousd + judged.cost_nanousd,
             simulated=job.served.simulated,
-            judged_ms=_now_ms(),
+            judged_ms=unix_ms(),
         )
 
     async def _act(self, job: Job, called: Called, finding: Finding) -> None:
@@ -282,11 +282,11 @@ class Auditor:
         key = bytes.fromhex(hit.entry or "")
         judgement = Judgement(job.account_id, key, kind, hit.similarity or 0.0, agreed, "shadow")
         try:
-            await self._records.judgements.judge(judgement, _now_ms(), actor=None)
+            await self._records.judgements.judge(judgement, unix_ms(), actor=None)
         except NotFound:
             await asyncio.sleep(WRITTEN_S)  # an answer's row is written a moment behind it
             try:
-                await self._records.judgements.judge(judgement, _now_ms(), actor=None)
+                await self._records.judgements.judge(judgement, unix_ms(), actor=None)
             except NotFound:  # it has expired or was purged meanwhile: nothing is left to be judged
                 return
         if not agreed:
@@ -295,7 +295,3 @@ class Auditor:
 
 def _size_of(asking: Inspection) -> Size:
     return Size(asking.prompt_tokens, asking.message_count, 1, JUDGE_TOKENS, has_media=False)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

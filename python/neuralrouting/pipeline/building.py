@@ -1,7 +1,6 @@
 """Builds the confidence matrix of an account out of its evidence: reads it, computes off the event loop, writes it."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from neuralrouting.clock import unix_ms
 from neuralrouting.engine import ROUTE_VERSION
 from neuralrouting.evidence.judging import Judge, calibrate
 from neuralrouting.evidence.matrix import Matrix, MatrixSettings, rebuild
@@ -75,7 +75,7 @@ class Builder:
         None, and nothing is written, where somebody else has written one since this began.
         """
         before = await self._rows.find(account_id)
-        built_ms = time.time_ns() // 1_000_000
+        built_ms = unix_ms()
         evidence = await self._read(account_id, reference, built_ms)
         learned, heads = await asyncio.to_thread(self._learn, evidence, reference, _matrix_of(before, reference))
         row = ConfidenceRow(

@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from neuralrouting.background import Background, Complaints, again
+from neuralrouting.clock import unix_ms
 from neuralrouting.engine import Predictor
 from neuralrouting.errors import NotFound, Unavailable
 from neuralrouting.layers.confidence import Confidence, Snapshot
@@ -78,7 +79,7 @@ class Learning:
             await self._follow_wrong()
             if time.monotonic() >= self._expire_s:
                 self._expire_s = time.monotonic() + EXPIRE_S
-                for account_id in self.confidence.expire(time.time_ns() // 1_000_000):
+                for account_id in self.confidence.expire(unix_ms()):
                     _log.warning("the confidence matrix of account %s is too old: priors serve", account_id)
 
     async def build_due(self) -> None:
@@ -86,10 +87,10 @@ class Learning:
         reference = self.confidence.reference
         if reference is None:
             return
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         for account_id, seq in await self._rows.due(now_ms, int(self._period_s * 1_000)):
             async with self._building:
-                if await self._rows.claim(account_id, seq, time.time_ns() // 1_000_000):
+                if await self._rows.claim(account_id, seq, unix_ms()):
                     await self._builder.build(account_id, reference)
 
     async def rebuild(self, account_id: str) -> ConfidenceRow:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from neuralrouting.clock import unix_ms
 from neuralrouting.exchange import Facts
 from neuralrouting.pipeline.turn import Turn
 from neuralrouting.storage.feedback import Feedback, Source
@@ -100,7 +101,7 @@ def _place(turn: Turn) -> tuple[str | bytes, int] | None:
 
 
 def _feedback(account_id: str, one: Heard, source: Source) -> Feedback:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = unix_ms()
     return Feedback(account_id, one.request_id, source, SCORES[source], None, one.task, one.deployment, now_ms)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from neuralrouting.background import Background, Complaints, again
+from neuralrouting.clock import unix_ms
 from neuralrouting.exchange import CacheEntry
 from neuralrouting.storage.database import Database
 from neuralrouting.storage.entries import EntryRows
@@ -129,7 +130,7 @@ class CacheStock:
             await self._entries.drop(gone)
 
     async def _obey(self) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         while purges := await self._purges.since(self._purge_seq, now_ms):
             for purge in purges:
                 await self._apply_purge(purge)
@@ -158,7 +159,7 @@ class CacheStock:
 
     async def _tidy(self) -> float:
         """Delete what has expired and what came after its purge."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         self._tombstones.forget(now_ms - KEPT_MS)
         if time.monotonic() >= self._expire_s:
             await self._entries.purge_expired(now_ms)

@@ -1,24 +1,20 @@
 """The page of the cache: how often it answered, what that saved, how often it was wrong, and how to be rid of it."""
 
-import time
-from collections.abc import Awaitable, Callable
-
-import msgspec
-
-from neuralrouting.api.cache import wrong_hits
+from neuralrouting.api.cache import Cache, Named
 from neuralrouting.api.figures import group_fields, moment, money, total
 from neuralrouting.config import CacheConfig, SemanticCacheConfig
 from neuralrouting.dashboard.page import Ask, Column, Deed, Form, Page, Shown, Table
 from neuralrouting.dashboard.viewer import Viewer
 from neuralrouting.errors import InvalidField
 from neuralrouting.exchange import JsonObject
-from neuralrouting.storage.entries import EntryRows, StoredEntry
-from neuralrouting.storage.judgements import HitKind, Judgement, Judgements
-from neuralrouting.storage.purges import Purges, key_of
-from neuralrouting.storage.trail import actor_of
+from neuralrouting.storage.entries import StoredEntry
+from neuralrouting.storage.judgements import HitKind, Judgement
+from neuralrouting.storage.purges import key_of
 from neuralrouting.storage.usage import UsageRows, UsageSums
 
 SHOWN_ENTRIES = 50
+MOST_ROWS = 10_000
+"""More than there are days in the longest range, or hours in a month, real and simulated."""
 _KINDS: dict[str, HitKind] = {"exact": "exact", "canonical": "canonical", "semantic": "semantic"}
 _BY_TIME = (
     Column("requests", "Requests", "count"),
@@ -43,21 +39,12 @@ _MODELS = (
 )
 
 
-class CacheRows(msgspec.Struct, frozen=True):
-    """Where the page reads and writes. `obey` makes this worker's memory follow a purge at once."""
+class CachePage:
+    """What the page shows and does, through the same code as the API."""
 
-    usage: UsageRows
-    entries: EntryRows
-    purges: Purges
-    judgements: Judgements
-    obey: Callable[[], Awaitable[None]]
-
-
-class Cache:
-    """What the page shows and does."""
-
-    def __init__(self, rows: CacheRows, cache: CacheConfig, semantic: SemanticCacheConfig) -> None:
-        self._rows = rows
+    def __init__(self, usage: UsageRows, stored: Cache, cache: CacheConfig, semantic: SemanticCacheConfig) -> None:
+        self._usage = usage
+        self._stored = stored
         self._settings = _settings(cache, semantic)
 
     def page(self) -> Page:
@@ -80,18 +67,18 @@ class Cache:
         """Return hits and savings of the period and the one before, what is stored, and how often a hit was wrong."""
         account_id, bar = ask.viewer.account_id, ask.bar
         grain = "day" if bar.by_day else "hour"
-        found = await self._rows.usage.sums(bar.usage(account_id, grain), 2_000)
+        found = await self._usage.sums(bar.usage(account_id, grain), MOST_ROWS)
         rows = [row for row in found if row.simulated == bar.simulated]
-        before = total(await self._rows.usage.sums(bar.usage_before(account_id), 2), simulated=bar.simulated)
-        stored = await self._rows.entries.statistics(account_id, ask.now_ms)
-        newest = await self._rows.entries.newest(account_id, ask.now_ms, SHOWN_ENTRIES)
+        before = total(await self._usage.sums(bar.usage_before(account_id), 2), simulated=bar.simulated)
+        stored, wrong = await self._stored.figures(account_id)
+        newest = await self._stored.newest(account_id, SHOWN_ENTRIES)
         return {
             "object": "page.cache",
             "now": _figures(total(rows, simulated=bar.simulated)),
             "before": _figures(before),
             "over_time": [{"at": group_fields((grain,), row)[grain], **_figures(row.sums)} for row in rows],
             "stored": stored,
-            "wrong_hits": wrong_hits(await self._rows.judgements.counts(account_id)),
+            "wrong_hits": wrong,
             "entries": [_entry(entry) for entry in newest],
             "settings": self._settings,
         }
@@ -104,18 +91,15 @@ class Cache:
             raise InvalidField("`what` must be all, pattern, scope or entry", param="what")
         if (what == "all") != (value is None):
             raise InvalidField("say which pattern, scope or entry; nothing beside `all`", param="value")
-        named = {
-            "scope": key_of(value, "scope") if what == "scope" and value else None,
-            "key": key_of(value, "entry") if what == "entry" and value else None,
-        }
-        pattern = value if what == "pattern" else None
-        now_ms = time.time_ns() // 1_000_000
+        named = Named(
+            key_of(value, "scope") if what == "scope" and value else None,
+            key_of(value, "entry") if what == "entry" and value else None,
+            value if what == "pattern" else None,
+        )
         if form.get("sure") != "yes":
-            count = await self._rows.purges.count(viewer.account_id, **named, pattern=pattern, now_ms=now_ms)
+            count = await self._stored.count(viewer.account_id, named)
             return Shown("cache_purge.html", "Purge the cache", {"what": what, "value": value, "count": count})
-        actor = actor_of(viewer.id)
-        await self._rows.purges.purge(viewer.account_id, **named, pattern=pattern, now_ms=now_ms, actor=actor)
-        await self._rows.obey()
+        await self._stored.take_out(viewer.caller, viewer.account_id, named)
         return None
 
     async def judge(self, viewer: Viewer, form: Form) -> None:
@@ -126,10 +110,9 @@ class Cache:
         if right not in ("yes", "no"):
             raise InvalidField("`right` must be yes or no", param="right")
         key = key_of(form.get("entry", ""), "entry")
-        judgement = Judgement(viewer.account_id, key, kind, 1.0, right == "yes", "user")
-        await self._rows.judgements.judge(judgement, time.time_ns() // 1_000_000, actor=actor_of(viewer.id))
-        if right == "no":
-            await self._rows.obey()
+        await self._stored.take_word(
+            viewer.caller, Judgement(viewer.account_id, key, kind, 1.0, right == "yes", "user")
+        )
 
 
 def _figures(sums: UsageSums) -> JsonObject:

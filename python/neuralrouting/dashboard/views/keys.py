@@ -12,6 +12,7 @@ from neuralrouting.api import filters
 from neuralrouting.api.credits import plan_fields
 from neuralrouting.api.figures import credit, moment, money
 from neuralrouting.api.records import entry_fields
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.page import Ask, Column, Deed, Form, Page, Shown, Table
 from neuralrouting.dashboard.viewer import Viewer
 from neuralrouting.errors import InvalidField, NotFound
@@ -141,7 +142,7 @@ class KeysAndPlans:
             raise InvalidField("`kind` must be live or test", param="kind")
         options = _wanted(form, _role(form))
         made = await create_key(
-            self._rows.keys, viewer.account_id, name, live=kind == "live", now_ms=_now_ms(),
+            self._rows.keys, viewer.account_id, name, live=kind == "live", now_ms=unix_ms(),
             actor=actor_of(viewer.id), options=options,
         )  # fmt: skip
         context = {"made": made, "name": name, "role": options.role, "address": self._address}
@@ -152,7 +153,7 @@ class KeysAndPlans:
         row = await self._own(viewer, form)
         wanted = _wanted(form, "operator" if row.role == "operator" else _role(form))
         actor = actor_of(viewer.id)
-        options = await self._rows.keys.change(row.id, lambda had: _with(had, wanted), _now_ms(), actor=actor)
+        options = await self._rows.keys.change(row.id, lambda had: _with(had, wanted), unix_ms(), actor=actor)
         if options is None:
             raise _no_key(row.id)
 
@@ -162,7 +163,7 @@ class KeysAndPlans:
         if form.get("sure") != "yes":
             used = (await self._rows.usage.last_used(viewer.account_id)).get(row.id)
             return Shown("keys_revoke.html", "Revoke a key", {"row": _key(row, used)})
-        if not await self._rows.keys.revoke(row.id, _now_ms(), actor=actor_of(viewer.id)):
+        if not await self._rows.keys.revoke(row.id, unix_ms(), actor=actor_of(viewer.id)):
             raise _no_key(row.id)
         return None
 
@@ -267,7 +268,3 @@ def _with(had: KeyOptions, wanted: KeyOptions) -> KeyOptions:
 
 def _no_key(key_id: str) -> NotFound:
     return NotFound(f"no key {key_id[:64]!r} that is not revoked")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

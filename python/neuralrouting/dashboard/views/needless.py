@@ -1,12 +1,12 @@
 """The list of premium answers that were perhaps not needed, and the click that makes a proven row a rule."""
 
-import time
 from collections.abc import Mapping
 
 from neuralrouting.api import filters
 from neuralrouting.api.figures import moment
 from neuralrouting.api.premium import Premium
 from neuralrouting.api.routing import Routing
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.page import Ask, Column, Deed, Form, Table
 from neuralrouting.dashboard.viewer import Viewer
 from neuralrouting.errors import InvalidField
@@ -59,7 +59,7 @@ class NeedlessList:
 
     async def add_rule(self, viewer: Viewer, form: Form) -> None:
         """Add the rule of a row that is proven still. Raises InvalidField where it is not."""
-        from_ms, to_ms = filters.time_range(form, time.time_ns() // 1_000_000)
+        from_ms, to_ms = filters.time_range(form, unix_ms())
         wanted = {name: form.get(name, "") for name in ("task", "model", "alternative")}
         body = await self._premium.body(AuditQuery(viewer.account_id, from_ms, to_ms))
         rule = next((row["rule"] for row in body["data"] if _fits(row, wanted)), None)

@@ -17,6 +17,7 @@ from neuralrouting.api.hot import Client
 from neuralrouting.api.room import Room
 from neuralrouting.api.shapes import CHAT_PATH
 from neuralrouting.catalog import VIRTUAL_MODELS, Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.page import Ask, Deed, Form, Page, Service, Shown, again
 from neuralrouting.dashboard.routes import read_form
 from neuralrouting.dashboard.viewer import Viewer
@@ -93,7 +94,7 @@ class Playground:
             if answer is not None and "error" in answer:
                 body |= {"problem": answer["error"], "answer": None}
                 status = answer["status"]
-        return again(self.page(), viewer, body, time.time_ns() // 1_000_000, status)
+        return again(self.page(), viewer, body, unix_ms(), status)
 
     async def run(self, request: Request, viewer: Viewer) -> Response:
         """Stream the answer as the API streams it."""

@@ -1,7 +1,6 @@
 """The page of the monthly reports: months with their headline figures, and the PDF of each."""
 
 import asyncio
-import time
 from typing import Literal
 
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 from neuralrouting.api import filters
 from neuralrouting.api.answers import json_response
 from neuralrouting.api.figures import moment
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.filterbar import PARAMETERS
 from neuralrouting.dashboard.page import Ask, Column, Page, Service, Table
 from neuralrouting.dashboard.viewer import Viewer
@@ -75,20 +75,20 @@ class MonthlyReports:
     async def pdf(self, request: Request, viewer: Viewer) -> Response:
         """Make the report of a month as PDF, narrowed as the query string says."""
         month, told = _asked(request)
-        pdf = await self._press.pdf(viewer.account_id, month, _now_ms(), filters.attribution(told))
+        pdf = await self._press.pdf(viewer.account_id, month, unix_ms(), filters.attribution(told))
         return _download(pdf, viewer.account_id, month)
 
     async def facts(self, request: Request, viewer: Viewer) -> Response:
         """Return all figures of the report of a month."""
         month, told = _asked(request)
-        report = await self._press.reports.month(viewer.account_id, month, _now_ms(), filters.attribution(told))
+        report = await self._press.reports.month(viewer.account_id, month, unix_ms(), filters.attribution(told))
         response = await asyncio.to_thread(lambda: json_response(report_body(report)))
         response.headers["cache-control"] = "no-store"
         return response
 
     async def scheduled(self, request: Request, viewer: Viewer) -> Response:
         """Return the report of a month as it was made by schedule."""
-        month = read_month(request.path_params["month"], _now_ms())
+        month = read_month(request.path_params["month"], unix_ms())
         pdf = await asyncio.to_thread(self._press.archive.read, viewer.account_id, month)
         return _download(pdf, viewer.account_id, month)
 
@@ -96,7 +96,7 @@ class MonthlyReports:
 def _asked(request: Request) -> tuple[Month, filters.Told]:
     told = filters.parameters(request.query_params.multi_items())
     filters.refuse_unknown(told, PARAMETERS)
-    return read_month(request.path_params["month"], _now_ms()), told
+    return read_month(request.path_params["month"], unix_ms()), told
 
 
 def _download(pdf: bytes, account_id: str, month: Month) -> Response:
@@ -108,7 +108,3 @@ def _download(pdf: bytes, account_id: str, month: Month) -> Response:
         "cache-control": "no-store",
     }
     return Response(pdf, media_type="application/pdf", headers=headers)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

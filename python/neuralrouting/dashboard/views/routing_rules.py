@@ -1,12 +1,12 @@
 """The editor of rules: what is typed is checked, tried on past requests, saved, and lost in none of these."""
 
-import time
 from typing import Final
 
 from neuralrouting.api.dry_run import DryRun
 from neuralrouting.api.figures import money
 from neuralrouting.api.routing import Routing
 from neuralrouting.catalog import Catalog
+from neuralrouting.clock import unix_ms
 from neuralrouting.config import RoutingConfig
 from neuralrouting.dashboard.page import Column, Form, Page, Shown, again
 from neuralrouting.dashboard.viewer import Viewer
@@ -90,12 +90,12 @@ class RulesEditor:
         body: JsonObject = {"object": "page.routing", "tab": "rules", "tabs": TABS}
         body |= await self.body(account_id, text=text, draft=draft)
         body["editor"] |= outcome
-        return again(page, viewer, body, _now_ms(), status)
+        return again(page, viewer, body, unix_ms(), status)
 
     async def _tried(self, account_id: str, text: str, days: str) -> JsonObject:
         if days not in DAYS:
             raise InvalidField(f"`days` must be one of {', '.join(DAYS)}", param="days")
-        now_ms = _now_ms()
+        now_ms = unix_ms()
         ends: dict[str, str | int | None] = {} if days == "7" else {"from": now_ms - int(days) * DAY_MS, "to": now_ms}
         await self._routing.check(account_id, text)
         found = await self._dry_run.tried(account_id, text, ends)
@@ -161,7 +161,3 @@ def _number(form: Form, name: str) -> float | None:
         return float(form[name]) if name in form else None
     except ValueError:
         raise InvalidField(f"`{name}` must be a number from 0 to 10", param=name) from None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ import msgspec
 
 from neuralrouting.api import filters
 from neuralrouting.api.security import event_fields
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.filterbar import Bar
 from neuralrouting.dashboard.page import Ask, Column, Deed, Form, Page, Table
 from neuralrouting.dashboard.tables import csv_of
@@ -104,7 +105,7 @@ class Security:
         if verdict == "none":
             known = await self._verdicts.take_back(viewer.account_id, request_id, actor=actor)
         else:
-            said = EventVerdict(request_id, _VERDICTS[verdict], actor, time.time_ns() // 1_000_000)
+            said = EventVerdict(request_id, _VERDICTS[verdict], actor, unix_ms())
             known = await self._verdicts.put(viewer.account_id, said)
         if not known:
             raise NotFound(f"nothing was found in a request {request_id[:64]!r}", param="request_id")

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from neuralrouting.accounts.passwords import Passwords, check_password
 from neuralrouting.api import filters
 from neuralrouting.api.trail import TrailPages
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.links import INVITE_MS, make_link
 from neuralrouting.dashboard.page import Ask, Column, Deed, Form, Page, Shown, Table
 from neuralrouting.dashboard.rights import ROLES
-from neuralrouting.dashboard.session import SessionGate, alive, now_ms
+from neuralrouting.dashboard.session import SessionGate, alive
 from neuralrouting.dashboard.throttle import Throttle
 from neuralrouting.dashboard.viewer import Viewer
 from neuralrouting.errors import InvalidField, NotFound, PermissionDenied
@@ -83,7 +84,7 @@ class Settings:
     async def _change_password(self, viewer: Viewer, form: Form) -> str:
         new = form.get("new", "")
         check_password(new)
-        await self._throttle.tried(viewer.name, viewer.id, now_ms())
+        await self._throttle.tried(viewer.name, viewer.id, unix_ms())
         user, stored = await self._users.with_hash(viewer.name) or (None, None)
         if stored is None and user is not None and user.subject is not None:
             raise PermissionDenied("your identity provider signs you in; you have no password here")
@@ -107,7 +108,7 @@ class Settings:
 
     async def _invite(self, viewer: Viewer, form: Form) -> Shown:
         new = NewUser(viewer.account_id, email_of(form.get("email", "")), _role_of(form))
-        return await self._shown(viewer, await self._users.add(new, now_ms(), actor=actor_of(viewer.id)))
+        return await self._shown(viewer, await self._users.add(new, unix_ms(), actor=actor_of(viewer.id)))
 
     async def _link(self, viewer: Viewer, form: Form) -> Shown:
         user = await self._of_account(viewer, form)
@@ -122,7 +123,7 @@ class Settings:
 
     async def _disable(self, viewer: Viewer, form: Form) -> None:
         user = await self._of_account(viewer, form)
-        await self._users.set_disabled(user.id, now_ms(), actor=actor_of(viewer.id))
+        await self._users.set_disabled(user.id, unix_ms(), actor=actor_of(viewer.id))
         self._gate.forget(user.id)
 
     async def _enable(self, viewer: Viewer, form: Form) -> None:
@@ -143,7 +144,7 @@ class Settings:
 
     async def _shown(self, viewer: Viewer, user: UserRow) -> Shown:
         actor = actor_of(viewer.id)
-        path = await make_link(self._rows, user.account_id, user.id, now_ms(), INVITE_MS, actor=actor)
+        path = await make_link(self._rows, user.account_id, user.id, unix_ms(), INVITE_MS, actor=actor)
         context = {"email": user.email, "path": path, "hours": INVITE_MS // 3_600_000}
         return Shown("settings_link.html", "A link for signing in", context)
 

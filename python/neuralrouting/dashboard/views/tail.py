@@ -1,6 +1,5 @@
 """`GET /requests/tail`: requests as they are written, as server-sent events."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from neuralrouting.api import filters
 from neuralrouting.api.figures import short_usd
 from neuralrouting.api.records import request_fields
+from neuralrouting.clock import unix_ms
 from neuralrouting.dashboard.filterbar import PARAMETERS, read_bar
 from neuralrouting.dashboard.live import Live, Wanted, Write
 from neuralrouting.dashboard.page import Column, Kind, Service
@@ -46,7 +46,7 @@ class Tail:
         """Tell every request that fits, from now on, or behind the place where the client was."""
         told = filters.parameters(request.query_params.multi_items())
         filters.refuse_unknown(told, _TOLD)
-        bar = read_bar(told, time.time_ns() // 1_000_000)
+        bar = read_bar(told, unix_ms())
         # Without a period, so that all who ask the same share one question.
         query = msgspec.structs.replace(query_of(viewer.account_id, told, bar), from_ms=0, to_ms=0)
         form, write = "json", _as_json
