@@ -106,8 +106,6 @@ class HotRoute:
         started_ns = time.perf_counter_ns()
         told = wanted(scope.headers)
         arrival = await self._door.arrival(request_id, self._endpoint, told, started_ns)
-        if arrival.hints.traceparent is not None:
-            logs.trace_id.set(trace_of(arrival.hints.traceparent))
         # A value that is no text is not among those told: such a request must not run as if it had no key.
         key = told.get(HEADER, "" if HEADER in scope.headers else None)
         await self.serve(arrival, lambda: self._door.body(told, protocol), protocol, key)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from neuralrouting.accounts.plans import allow_force, allow_mode
 from neuralrouting.catalog import VIRTUAL_MODELS
 from neuralrouting.errors import NeuralRoutingError
-from neuralrouting.exchange import Arrival, Decision, Plan, Route
+from neuralrouting.exchange import Arrival, Decision, Plan, Route, Spent
 from neuralrouting.layers.classification import task_of
 from neuralrouting.layers.shield import FLAG_RISK, Guard, refusal
 from neuralrouting.pipeline.choosing import MODES, Choosing
@@ -26,22 +26,11 @@ class PlanBook(Protocol):
         ...
 
 
-class Took(NamedTuple):
-    """What the parts of a decision took, in nanoseconds: all but `routing` are parts of the native core's one pass."""
-
-    reading: int
-    shield: int
-    cache: int
-    classification: int
-    prediction: int
-    routing: int
-
-
 class Explained(NamedTuple):
-    """A decision, and what it took."""
+    """A decision, and how long each layer took over it."""
 
     decision: Decision
-    took: Took
+    spent: Spent
 
 
 class Explaining:
@@ -68,7 +57,7 @@ class Explaining:
         """Explain a request and tell how long that took. Raises as `explain`."""
         shield = self._guard.shield_for(arrival.caller)
         found = self._inspecting.inspect(body, arrival, shield)
-        reading, shield_ns, cache_ns, _, _ = found.spent_ns
+        read_ns, shield_ns, cache_ns, _, _ = found.spent_ns
         turn = Turn(arrival, found, stream=found.stream)
         cache = turn.missed if found.hit is None else lookup_of(found.hit, arrival)
         refused = self._judged(turn)
@@ -82,8 +71,8 @@ class Explaining:
         except NeuralRoutingError as error:
             refused = refused or error.message
         routing_ns = time.perf_counter_ns() - began_ns
-        took = Took(reading, shield_ns, cache_ns, *found.spent_ns[3:], routing_ns)
-        return Explained(self._deciding.decision(turn, cache, route, refused), took)
+        spent = Spent(read_ns, cache_ns, shield_ns, *found.spent_ns[3:], routing_ns)
+        return Explained(self._deciding.decision(turn, cache, route, refused), spent)
 
     def _judged(self, turn: Turn) -> str | None:
         verdict = turn.inspection.verdict

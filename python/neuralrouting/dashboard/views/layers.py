@@ -26,16 +26,16 @@ class Layers(msgspec.Struct, frozen=True):
 
     def told(self, account_id: str, explained: Explained) -> JsonObject:
         """Return the layers in their order, each with its microseconds where it is on the way of the answer."""
-        decision, took = explained.decision, explained.took
+        decision, spent = explained.decision, explained.spent
         began_ns = time.perf_counter_ns()
         finops = self._finops(decision)
         finops_ns = time.perf_counter_ns() - began_ns
         said = (
-            (_cache(decision), took.cache),
-            (_shield(decision), took.shield),
-            (_classification(decision), took.classification),
-            (_confidence(decision), took.prediction),
-            (_routing(decision), took.routing),
+            (_cache(decision), spent.cache_ns),
+            (_shield(decision), spent.shield_ns),
+            (_classification(decision), spent.classification_ns),
+            (_confidence(decision), spent.confidence_ns),
+            (_routing(decision), spent.routing_ns),
             (self._shadow(account_id, decision), None),
             (self._feedback(account_id), None),
             (finops, finops_ns),
@@ -44,7 +44,8 @@ class Layers(msgspec.Struct, frozen=True):
             {"number": n, "name": NAMES[n], **one, "us": None if ns is None else ns / 1000}
             for n, (one, ns) in enumerate(said)
         ]
-        return {"reading_us": took.reading / 1000, "total_us": sum(took) / 1000, "data": rows}
+        deciding_ns = (ns or 0 for _, ns in said[: NAMES.index("routing") + 1])
+        return {"reading_us": spent.read_ns / 1000, "total_us": (spent.read_ns + sum(deciding_ns)) / 1000, "data": rows}
 
     def _shadow(self, account_id: str, decision: Decision) -> JsonObject:
         if not self.shadow.enabled or not self.orders.of(account_id).shadow:
