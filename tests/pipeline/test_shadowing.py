@@ -95,6 +95,7 @@ async def test_a_judge_that_cannot_be_read_judges_nothing(rig: Rig, said: str):
 async def test_without_a_third_model_only_what_is_certain_counts(rig: Rig):
     both = (rig.model(CHEAP), rig.model(GOOD))
     rig.serve(rig.turn(route=both), CHEAP, "cheap says")
+    await rig.row()  # two at once would be written in any order
     rig.serve(rig.turn(route=both), CHEAP, "Good says")
     assert [(a.verdict, a.method, a.reason) for a in await rig.rows()] == [
         (None, "none", "no_judge"),
